@@ -1,0 +1,59 @@
+/**
+ * Port: named objects of bytes. Every sentence of this contract is the title of a test in `test/conformance/backend.ts`.
+ *
+ * A backend knows no chunk and no key. Only errors with these codes leave an adapter: OBJECT_NOT_FOUND, DENIED, NO_SPACE,
+ * UNAVAILABLE, INVALID_RANGE, CANCELLED. "Not there" is never used for "cannot tell".
+ */
+import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+
+export type { CallOptions };
+
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface StoredObject {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Time of storage by the clock of the storage, milliseconds since 1970. */
+  readonly storedAt: number;
+}
+
+export interface BackendCapabilities {
+  /** Whether `createIfAbsent` decides races by itself; 'none' needs the fallback protocol of the repository. */
+  readonly createIfAbsent: 'atomic' | 'none';
+  readonly canRemove: boolean;
+}
+
+export interface ReadBackend {
+  /** Printable; never contains credentials. */
+  readonly location: string;
+  readonly capabilities: BackendCapabilities;
+  /** The whole object, or exactly the given range. A range that is not fully there fails with INVALID_RANGE. */
+  read(name: string, range?: ByteRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>;
+  stat(name: string, options?: CallOptions): Promise<StoredObject>;
+  /** Each object whose name starts with `prefix`, once, in any order; temporary files never. */
+  list(prefix: string, options?: CallOptions): AsyncIterable<StoredObject>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+export interface WriteBackend extends ReadBackend {
+  /**
+   * For random names that are never used twice. Resolves only when the bytes survive a power cut; before that nobody sees
+   * even half of them, after it `read`, `stat` and `list` see the object at once. Never replaces another object.
+   */
+  create(name: string, parts: readonly Bytes[], options?: CallOptions): Promise<void>;
+  /**
+   * Decides races: of parallel calls exactly one gets 'created', the others 'exists', and the first bytes stay untouched.
+   * Durable like `create`. An error whose context has `effectUnknown: 1` leaves open whether the object was made.
+   */
+  createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'>;
+}
+
+export interface Backend extends WriteBackend {
+  /** Removing an absent object succeeds. Durable when it resolves. */
+  remove(name: string, options?: CallOptions): Promise<void>;
+}

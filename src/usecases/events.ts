@@ -1,0 +1,77 @@
+/**
+ * What happens during a job, as plain facts, and the counters that a renderer polls. Facts are pushed, numbers are polled.
+ * The list is public API: additive only, documented in `docs/events.md`, which a test compares with this union.
+ */
+import type { Bytes } from '../base/bytes.ts';
+import type { SnapErrorCode } from '../base/errors.ts';
+
+export type Phase = 'opening' | 'scanning' | 'reading' | 'planning' | 'writing' | 'checking' | 'finishing';
+
+export type SnapEvent =
+  | { readonly type: 'run-started'; readonly job: string; readonly at: number }
+  | { readonly type: 'parent-found'; readonly snapshotId: string; readonly createdAt: number }
+  | { readonly type: 'source-totals'; readonly entries: number; readonly bytes: number }
+  | { readonly type: 'entry-stored'; readonly path: Bytes; readonly change: 'new' | 'changed' | 'unmodified'; readonly sizeBytes: number }
+  | { readonly type: 'entry-restored'; readonly path: Bytes; readonly action: 'created' | 'updated' | 'kept' | 'removed'; readonly sizeBytes: number }
+  | { readonly type: 'problem-found'; readonly path: Bytes | undefined; readonly during: string; readonly code: SnapErrorCode; readonly message: string }
+  | { readonly type: 'damage-found'; readonly finding: Finding }
+  | { readonly type: 'pack-written'; readonly packId: string; readonly sizeBytes: number; readonly chunks: number }
+  | { readonly type: 'retry-scheduled'; readonly operation: string; readonly attempt: number; readonly delayMs: number }
+  | { readonly type: 'session-revoked'; readonly sessionId: string }
+  | { readonly type: 'snapshot-created'; readonly snapshotId: string };
+
+/** Something wrong in a repository. */
+export interface Finding {
+  /** Kind of object: 'config', 'pack', 'index segment', 'snapshot', 'tree', 'chunk', 'session', 'gc document', 'stray file', ... */
+  readonly object: string;
+  /** Name of the stored object or ID of the chunk. */
+  readonly name: string;
+  /** One sentence. */
+  readonly message: string;
+  /** 'damage': data is lost or in danger. 'warning': unusual, nothing lost. */
+  readonly severity: 'damage' | 'warning';
+  /** Files and snapshots hit, as far as known. */
+  readonly files: readonly { readonly snapshotId: string; readonly path: Bytes }[];
+}
+
+/** Polled by renderers a few times per second; a use case only adds. */
+export interface Counters {
+  phase: Phase;
+  /** Totals as far as known; 0 while unknown. */
+  totalEntries: number;
+  totalBytes: number;
+  entriesDone: number;
+  /** Bytes of the source or of stored data worked through. */
+  bytesDone: number;
+  /** Stored bytes added by this run. */
+  bytesAdded: number;
+  problems: number;
+  /** What is being worked on, at most a few. */
+  currentPath: Bytes | undefined;
+}
+
+export function newCounters(): Counters {
+  return {
+    phase: 'opening', totalEntries: 0, totalBytes: 0, entriesDone: 0, bytesDone: 0, bytesAdded: 0, problems: 0, currentPath: undefined,
+  };
+}
+
+/** What every use case takes besides its own options. */
+export interface JobContext {
+  readonly onEvent?: ((event: SnapEvent) => void) | undefined;
+  readonly counters?: Counters | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Wraps a listener so that its errors never reach the job: the first one is kept and the listener is called no more. */
+export function isolated(listener: ((event: SnapEvent) => void) | undefined): (event: SnapEvent) => void {
+  let failed = listener === undefined;
+  return event => {
+    if (failed) return;
+    try {
+      listener!(event);
+    } catch {
+      failed = true; // a broken renderer must not stop a backup, nor be asked again
+    }
+  };
+}
