@@ -7,7 +7,7 @@
  * Run it with `node native/build.mjs`. CXX names another C++ compiler than `c++`.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -61,8 +61,11 @@ async function step(output, sources, build) {
   const inputs = [...sources, fileURLToPath(import.meta.url)];
   if (existsSync(output) && inputs.every(input => statSync(input).mtimeMs < statSync(output).mtimeMs)) return;
   const temporary = `${output}.${process.pid}.tmp`;
+  const started = new Date();
   try {
     await build(temporary);
+    // Dated to the start: a source saved during the build is newer and makes the next run build again.
+    utimesSync(temporary, started, started);
     renameSync(temporary, output);
   } finally {
     rmSync(temporary, { force: true });

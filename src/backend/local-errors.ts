@@ -2,6 +2,7 @@
 import { SnapError, type SnapErrorCode } from '../base/errors.ts';
 import type { ByteRange } from './backend.ts';
 import { errnoOf } from './local-filesystem.ts';
+import { MAX_READ_BYTES } from './object-arguments.ts';
 
 /** Where and what an error is about. */
 export interface Failure {
@@ -44,12 +45,14 @@ export function objectNotFound(failure: Failure, cause?: unknown): SnapError {
 }
 
 /** The root is gone or empty in a way that only an unmounted disk explains: "not there" would be a wrong answer. */
-export function rootVanished(failure: Failure, cause: unknown): SnapError {
-  return makeError('UNAVAILABLE', failure, 'the repository directory has vanished', cause, {}, 'Check that the disk is mounted');
+export function rootVanished(failure: Failure, cause: unknown, effectUnknown = false): SnapError {
+  const context: Context = effectUnknown ? { effectUnknown: 1 } : {};
+  return makeError('UNAVAILABLE', failure, 'the repository directory has vanished', cause, context, 'Check that the disk is mounted');
 }
 
 export function invalidRange(failure: Failure, range: ByteRange, sizeBytes: number): SnapError {
-  const reason = `the range of ${range.length} bytes from ${range.offset} reaches beyond its end at ${sizeBytes}`;
+  const isTooLarge = range.length > MAX_READ_BYTES;
+  const reason = isTooLarge ? `${range.length} bytes are more than any object has` : `${range.length} bytes from ${range.offset} reach beyond its end at ${sizeBytes}`;
   return makeError('INVALID_RANGE', failure, reason, undefined, { ...range, sizeBytes });
 }
 
@@ -58,8 +61,10 @@ export function nameTaken(failure: Failure): SnapError {
   return makeError('DENIED', failure, 'another object has the name', undefined, { exists: 1 }, 'Object names are never used twice');
 }
 
+type Context = Readonly<Record<string, string | number>>;
+
 function makeError(
-  code: SnapErrorCode, failure: Failure, reason: string, cause: unknown, context: Readonly<Record<string, string | number>>, hint = HINTS[code],
+  code: SnapErrorCode, failure: Failure, reason: string, cause: unknown, context: Context, hint = HINTS[code],
 ): SnapError {
   const { verb, location, name } = failure;
   const subject = name === '' ? `repository '${location}'` : `'${name}' in '${location}'`;

@@ -8,6 +8,9 @@ export const TEMPORARY_DIRECTORY = 'tmp';
 export const MAX_NAME_LENGTH = 255;
 export const MAX_NAME_PARTS = 8;
 
+/** Most bytes that one `read` returns: no object of a repository is larger, and a planted giant must not exhaust memory. */
+export const MAX_READ_BYTES = 1024 ** 3;
+
 // No part begins with a dot: that excludes '.', '..' and hidden files at once.
 const PART = /^[a-z0-9-][a-z0-9.-]*$/;
 
@@ -35,10 +38,10 @@ export function assertObjectPrefix(prefix: string): void {
   if (prefix.length > MAX_NAME_LENGTH || !areParts(parts)) throw new RangeError(`Not a prefix of object names: '${printable(prefix)}'`);
 }
 
-/** Whole numbers of bytes, not negative. @throws RangeError */
+/** Whole numbers of bytes, not negative, the length within MAX_READ_BYTES. @throws RangeError */
 export function assertRange(range: ByteRange): void {
   const { offset, length } = range;
-  if (![offset, length, offset + length].every(value => Number.isSafeInteger(value) && value >= 0)) {
+  if (![offset, length, offset + length].every(value => Number.isSafeInteger(value) && value >= 0) || length > MAX_READ_BYTES) {
     throw new RangeError(`Not a range of bytes: ${length} from ${offset}`);
   }
 }

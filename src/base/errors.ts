@@ -16,6 +16,8 @@ export const ERROR_CATALOGUE = {
   PASSWORD_MISSING: { kind: 'usage', meaning: 'No password was given and there is no terminal to ask on' },
   SOURCE_MISSING: { kind: 'usage', meaning: 'A path to back up does not exist' },
   TARGET_NOT_USABLE: { kind: 'usage', meaning: 'The restore target cannot be used as asked' },
+  TARGET_FAILED: { kind: 'internal', meaning: 'An entry could not be written to the restore target' },
+  TARGET_OCCUPIED: { kind: 'conflict', meaning: 'Something that must not be replaced is at the place of an entry' },
   REPOSITORY_EXISTS: { kind: 'usage', meaning: 'There is already a repository at the location' },
   LOCATION_NOT_EMPTY: { kind: 'usage', meaning: 'The place for a new repository already holds other files' },
   REPOSITORY_NOT_FOUND: { kind: 'not-found', meaning: 'There is no repository at the location' },

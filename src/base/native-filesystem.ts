@@ -3,9 +3,10 @@
  * nanosecond times, extended attributes, device nodes, holes, and batches that save one crossing per file.
  *
  * The work is done by the addon in `native/filesystem` (built to `native/build/filesystem.node`). All calls are
- * synchronous. A failing call throws a `NativeError`; batch calls report an errno per entry instead. A `path` is raw bytes
- * without NUL and may be longer than PATH_MAX (it is opened piece by piece); a `name` is one path component of 1 to 255
- * bytes, never '.', '..' or with '/'; lists of names are packed as name, NUL, name, NUL, ...
+ * synchronous. A failing call throws a `NativeError`; batch calls report an errno per entry instead; an argument of a wrong
+ * type throws TypeError, one out of bounds RangeError. A `path` is raw bytes without NUL and may be longer than PATH_MAX (it
+ * is opened piece by piece); a `name` is one path component of 1 to 4,095 bytes, never '.', '..' or with '/'; lists of names
+ * are packed as name, NUL, name, NUL, ...
  */
 import { createRequire } from 'node:module';
 import type { Bytes } from './bytes.ts';
@@ -53,9 +54,10 @@ export interface OpenFlags {
 
 export interface NativeFileSystem {
   // --- opening; every descriptor is close-on-exec and never follows a symlink in the last component unless `follow` ---
+  /** Without the right to list the directory the descriptor serves for calls relative to it only; `names` then fails with EACCES. */
   openDirectory(path: Bytes, follow: boolean): number;
   openDirectoryAt(directory: number, name: Bytes): number;
-  /** Opens for reading without changing atime where allowed, never blocking on a fifo; or for writing with flags. */
+  /** Opens for reading without changing atime where allowed, never blocking on a fifo; with `write` for writing only. */
   openFileAt(directory: number, name: Bytes, flags: OpenFlags): number;
   close(fd: number): void;
 
@@ -70,9 +72,10 @@ export interface NativeFileSystem {
   readLinkAt(directory: number, name: Bytes): Uint8Array;
   /**
    * Reads whole small files in one crossing. File i has the packed name i and the stat record i of `expected`; its bytes
-   * go to `target` from `start`, one file directly after the other. `results` gets four numbers per file: errno (0 = read),
-   * bytes read, flags (READ_CHANGED: size, mtime, ctime or inode differ from `expected` before or after reading;
-   * READ_TOO_LARGE: did not fit, nothing stored), and position in `target`. Not a regular file: errno ESTALE.
+   * go to `target` from `start`, one file directly after the other. The files from number `first` on are read. `results` gets
+   * four numbers for file i, from 4i on: errno (0 = read), bytes read, flags (READ_CHANGED: size, mtime, ctime or inode differ
+   * from `expected` before or after reading, or another number of bytes was there; READ_TOO_LARGE: does not fit between
+   * `start` and the end of `target`, nothing stored), and position in `target`. Not a regular file: errno ESTALE.
    * Returns how many files were handled; fewer than asked only when `target` was full for the next one.
    */
   readFiles(directory: number, names: Bytes, expected: Bytes, first: number, target: Bytes, start: number, results: Float64Array): number;
@@ -82,7 +85,9 @@ export interface NativeFileSystem {
   nextData(fd: number, position: number): [data: number, hole: number];
   /**
    * Extended attributes of each packed name (symlinks themselves, not their targets), POSIX ACLs included, packed per name:
-   * u32 errno, u32 count, then per attribute u32 name length, name, u32 value length, value; sorted by name.
+   * u32 errno, u32 count, then per attribute u32 name length, name, u32 value length, value; sorted by name. A non-zero
+   * errno says that the list or some value could not be read; the attributes given with it are right. Attributes below
+   * security.* and trusted.* that this user may not read are left out without an errno. Needs /proc on Linux (else ENOSYS).
    */
   xattrs(directory: number, names: Bytes): Uint8Array;
   /** The same for one open descriptor. */
@@ -93,24 +98,27 @@ export interface NativeFileSystem {
   userId(name: string): number | undefined;
   groupId(name: string): number | undefined;
 
-  // --- writing, relative to an open directory; nothing follows a symlink ---
+  // --- writing, relative to an open directory; nothing follows a symlink; modes of new entries are subject to the umask ---
   makeDirectoryAt(directory: number, name: Bytes, mode: number): void;
   makeSymlinkAt(target: Bytes, directory: number, name: Bytes): void;
   makeLinkAt(fromDirectory: number, fromName: Bytes, directory: number, name: Bytes): void;
-  /** `mode` with type bits: fifo, socket, character or block device. */
+  /** `mode` with type bits: fifo, socket, character or block device. Not on macOS: ENOTSUP. */
   makeNodeAt(directory: number, name: Bytes, mode: number, major: number, minor: number): void;
   renameAt(fromDirectory: number, fromName: Bytes, directory: number, name: Bytes): void;
   unlinkAt(directory: number, name: Bytes, isDirectory: boolean): void;
+  /** Writes source[start, start+length) at `position`; always all of it, or it throws. */
   write(fd: number, source: Bytes, start: number, length: number, position: number): number;
   truncate(fd: number, size: number): void;
-  /** Reserves space and so fails early with ENOSPC; quietly does nothing where it is not supported. */
+  /** Reserves space and so fails early with ENOSPC, without changing the size; quietly does nothing where it is not supported. */
   allocate(fd: number, size: number): void;
   sync(fd: number): void;
   /** Flushes the whole file system that holds the descriptor. */
   syncFileSystem(fd: number): void;
+  /** An id of -1 stays as it is. */
   setOwnerAt(directory: number, name: Bytes, uid: number, gid: number): void;
-  /** Not for symlinks. */
+  /** Not for symlinks: EOPNOTSUPP. */
   setModeAt(directory: number, name: Bytes, mode: number): void;
+  /** atime stays as it is. */
   setTimesAt(directory: number, name: Bytes, mtimeSeconds: number, mtimeNanoseconds: number): void;
   setXattrAt(directory: number, name: Bytes, attribute: Bytes, value: Bytes): void;
   removeXattrAt(directory: number, name: Bytes, attribute: Bytes): void;

@@ -3,7 +3,9 @@
  *
  * Contract: each item is answered once and in order within its batch; every returned frame was opened, decompressed and
  * hashed again before it left (repository design, D9); an unreadable item is a status in its answer, never an error of the
- * batch; batches may overtake each other; a worker that dies fails every batch with WORKER_FAILED.
+ * batch; batches may overtake each other; a worker that dies fails every batch with WORKER_FAILED; an abort signal stops a batch
+ * between two items or two chunks with CANCELLED, and what it had sealed by then still belongs to its packs. After any other
+ * error the engine is of no further use: every call fails with that error.
  */
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
@@ -14,7 +16,7 @@ import type { IndexAccess, PackNumber } from '../cache/cache.ts';
 export interface PackGrant {
   readonly pack: PackNumber;
   readonly suite: AeadSuite;
-  /** 32 bytes; wiped by the engine when the grant ends. */
+  /** 32 bytes of its own; wiped by the engine when the grant ends, so the caller keeps its own copy if it needs one. */
   readonly frameKey: Bytes;
   /** Constant prefix of the additional data of every frame: header bytes 0 to 59 and repository id. */
   readonly framePrefix: Bytes;
@@ -32,7 +34,7 @@ export interface IngestSetup {
   readonly index: IndexAccess;
   /** False: every chunk gets a frame of its own ("grouping: none"). */
   readonly grouping: boolean;
-  /** Called on the calling thread whenever a worker needs a new pack. */
+  /** Called on the calling thread whenever a worker needs a new pack. A grant without any frame ends without `packFull`. */
   readonly grant: () => PackGrant;
 }
 
@@ -45,7 +47,10 @@ export interface FileGroup {
   readonly count: number;
 }
 
-/** A range of one large file that starts at a multiple of `SEGMENT_BYTES`; see `segment-join.ts`. */
+/**
+ * A range of one large file, planned and joined by `segment-join.ts`. A segment that does not start the file skips what it
+ * cuts before its cuts can be expected to be those of the whole file, and goes on beyond `end` until it meets the next one.
+ */
 export interface FileSegment {
   readonly directory: Bytes;
   readonly name: Bytes;
@@ -56,7 +61,7 @@ export interface FileSegment {
   readonly stopAt?: Float64Array;
 }
 
-/** Consecutive bytes of a stream; all pieces of one stream go to one worker, in order. */
+/** Consecutive bytes of a stream; all pieces of one stream go to one worker, in order. `bytes` is handed over to the engine. */
 export interface StreamPiece {
   readonly stream: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -81,14 +86,20 @@ export interface SealedFrame {
   readonly chunks: Uint8Array<ArrayBuffer>;
 }
 
-/** Bytes of one content reference: 32 id | u64 length | u32 pack number | u32 kind. */
+/**
+ * Bytes of one content reference: 32 id | u64 length | u32 pack number | u32 kind. The pack number of a claimed chunk is 0; in
+ * a zero run the field holds the length of its chunks (the last one may be shorter), which a joiner of segments needs.
+ */
 export const REFERENCE_BYTES = 48;
-/** Kinds of content references: stored or known chunk; claimed by another worker just now; zero run (id is zero). */
+/** Kinds of content references: stored or known chunk; claimed earlier in this run, pack not known here; zero run (id is zero). */
 export const REFERENCE_CHUNK = 0;
 export const REFERENCE_CLAIMED = 1;
 export const REFERENCE_ZEROS = 2;
 
-/** Bytes of one item answer: u32 errno | u32 flags | u32 reference count | u32 reserved | u64 size read. */
+/**
+ * Bytes of one item answer: u32 errno | u32 flags | u32 reference count | u32 reserved | u64 size read. The size read is the
+ * sum of the lengths of the references, whatever the stat record said. With an errno there are no references.
+ */
 export const ITEM_BYTES = 24;
 /** Item flags, equal to the entry flags of the format: changed while read, sparse, partly unreadable. */
 export const ITEM_CHANGED = 1;
@@ -103,7 +114,7 @@ export interface IngestResult {
   /** Segments only: start of the first reference, and the position after the last one. */
   readonly from: number;
   readonly to: number;
-  /** [offset, length] of unreadable ranges, item by item (partly unreadable items only). */
+  /** Unreadable ranges, item by item (partly unreadable items only), as offsets in the file; the content has zeros there. */
   readonly damage: readonly { readonly item: number; readonly offset: number; readonly length: number; readonly errno: number }[];
 }
 
@@ -148,10 +159,13 @@ export interface Engine {
   /** Before the first `ingest`; once per engine. */
   beginIngest(setup: IngestSetup, sink: IngestSink): Promise<void>;
   ingest(batch: IngestBatch, options?: CallOptions): Promise<IngestResult>;
+  /** The chunk index now finds the chunks of this pack: claims on them may be forgotten. Not calling it costs only double work. */
+  packIndexed(pack: PackNumber): void;
   /** Seals what is left in open frames and closes every pack; after it no `ingest` may follow. */
   endIngest(): Promise<void>;
   /** Keys with which `extract` checks chunk IDs, 32 bytes each; once, before the first `extract`. */
   beginExtract(keys: { readonly data: Bytes; readonly tree: Bytes }): Promise<void>;
   extract(batch: ExtractBatch, options?: CallOptions): Promise<readonly OpenedFrame[]>;
+  /** Ends what is still under way with CANCELLED and wipes all keys. May be called twice. */
   close(): Promise<void>;
 }

@@ -25,20 +25,24 @@ class ReferenceCutter implements Cutter {
     checkCut(start, end, parameters, this.memory.length);
     const { minBytes, averageBytes, maxBytes } = parameters;
     const available = Math.min(end - start, maxBytes);
+    // "The top k bits are zero", with k at most 32 since the average is at most 2^30: the high half decides alone.
     const averageLog2 = Math.log2(averageBytes);
+    const limitBelowAverage = 2 ** (32 - (averageLog2 + 2));
+    const limitFromAverage = 2 ** (32 - (averageLog2 - 2));
 
     let high = 0;
     let low = 0;
     for (let length = minBytes - 63; length <= available; length++) {
-      // h = (h << 1) + G[byte] modulo 2^64. The sum of the low halves is below 2^34: exact, with a carry of 0 to 2.
+      // h = (h << 1) + G[byte] modulo 2^64: a bit moves from the lower half to the upper one, and perhaps a carry.
       const byte = this.memory[start + length - 1]!;
-      const sum = 2 * low + this.#low[byte]!;
-      low = sum >>> 0;
-      high = (2 * high + this.#high[byte]! + (sum - low) / 2 ** 32) >>> 0;
+      const doubledLow = (low << 1) >>> 0;
+      const newLow = (doubledLow + this.#low[byte]!) >>> 0;
+      const carry = newLow < doubledLow ? 1 : 0;
+      high = ((high << 1 | low >>> 31) + this.#high[byte]! + carry) >>> 0;
+      low = newLow;
 
-      const zeroBits = length < averageBytes ? averageLog2 + 2 : averageLog2 - 2;
-      // At most 32 bits, since the average is at most 2^30: the high half decides alone.
-      if (length >= minBytes && high < 2 ** (32 - zeroBits)) return length;
+      if (length < minBytes) continue;
+      if (high < (length < averageBytes ? limitBelowAverage : limitFromAverage)) return length;
     }
     return available === maxBytes || isLast ? available : 0;
   }

@@ -1,0 +1,153 @@
+import type { Clock, Random } from '../base/ambient.ts';
+import type { Bytes } from '../base/bytes.ts';
+import { hasCode, type SnapError } from '../base/errors.ts';
+import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+
+export interface RetryEvent {
+  readonly operation: 'read' | 'stat' | 'list' | 'create' | 'createIfAbsent' | 'remove';
+  /** Object name; for `list` the prefix. */
+  readonly name: string;
+  /** The try that failed, from 1. */
+  readonly attempt: number;
+  readonly delayMs: number;
+  readonly error: SnapError;
+}
+
+export interface RetryingOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** First pause; each further one is twice as long, up to `maxDelayMs`. Default 500 ms. */
+  readonly firstDelayMs?: number | undefined;
+  /** Default 30 s. */
+  readonly maxDelayMs?: number | undefined;
+  /** A failure is final when the next try would begin so long after the first. Default 10 minutes: a router restarts in five. */
+  readonly giveUpAfterMs?: number | undefined;
+  readonly onRetry?: ((event: RetryEvent) => void) | undefined;
+}
+
+/** One call over all its tries. */
+interface Call {
+  readonly operation: RetryEvent['operation'];
+  readonly name: string;
+  readonly signal: AbortSignal | undefined;
+  readonly startedAt: number;
+}
+
+/**
+ * Repeats calls that failed with UNAVAILABLE, after exponentially growing pauses of which the second half is random, so
+ * that many hosts do not come back at the same moment.
+ *
+ * `createIfAbsent` is not repeated when its effect is unknown: the next answer could be 'exists' for the caller's own
+ * object, and only the caller can compare (architecture, section A6).
+ */
+export class RetryingBackend implements Backend {
+  readonly location: string;
+  readonly capabilities: BackendCapabilities;
+  readonly #inner: Backend;
+  readonly #options: RetryingOptions;
+
+  constructor(inner: Backend, options: RetryingOptions) {
+    this.location = inner.location;
+    this.capabilities = inner.capabilities;
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  read(name: string, range?: ByteRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#repeat('read', name, options, () => this.#inner.read(name, range, options));
+  }
+
+  stat(name: string, options?: CallOptions): Promise<StoredObject> {
+    return this.#repeat('stat', name, options, () => this.#inner.stat(name, options));
+  }
+
+  /**
+   * Begins anew after a failure and leaves out what was given already; tries are counted from the last object on.
+   * Memory: the names given so far, so that large prefixes are better listed in parts.
+   */
+  async *list(prefix: string, options?: CallOptions): AsyncGenerator<StoredObject> {
+    let call = this.#begin('list', prefix, options);
+    const given = new Set<string>();
+    for (let attempt = 1; ; attempt++) {
+      const givenBefore = given.size;
+      try {
+        for await (const object of this.#inner.list(prefix, options)) {
+          if (given.has(object.name)) continue;
+          given.add(object.name);
+          yield object;
+        }
+        return;
+      } catch (error) {
+        if (given.size > givenBefore) {
+          attempt = 1;
+          call = this.#begin('list', prefix, options);
+        }
+        await this.#pauseOrThrow(call, attempt, error);
+      }
+    }
+  }
+
+  create(name: string, parts: readonly Bytes[], options?: CallOptions): Promise<void> {
+    return this.#repeat('create', name, options, async attempt => {
+      try {
+        await this.#inner.create(name, parts, options);
+      } catch (error) {
+        const isOwn = attempt > 1 && hasCode(error, 'DENIED') && error.context['exists'] === 1 && await this.#hasSize(name, parts, options);
+        // Names are random, so an object that an earlier try can have made was made by it.
+        if (!isOwn) throw error;
+      }
+    });
+  }
+
+  createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'> {
+    return this.#repeat('createIfAbsent', name, options, () => this.#inner.createIfAbsent(name, bytes, options));
+  }
+
+  remove(name: string, options?: CallOptions): Promise<void> {
+    return this.#repeat('remove', name, options, () => this.#inner.remove(name, options));
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  async #hasSize(name: string, parts: readonly Bytes[], options: CallOptions | undefined): Promise<boolean> {
+    const { sizeBytes } = await this.#inner.stat(name, options);
+    return sizeBytes === parts.reduce((sum, part) => sum + part.length, 0);
+  }
+
+  #begin(operation: RetryEvent['operation'], name: string, options: CallOptions | undefined): Call {
+    return { operation, name, signal: options?.signal, startedAt: this.#options.clock.monotonic() };
+  }
+
+  async #repeat<T>(
+    operation: RetryEvent['operation'], name: string, options: CallOptions | undefined, once: (attempt: number) => Promise<T>,
+  ): Promise<T> {
+    const call = this.#begin(operation, name, options);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await once(attempt);
+      } catch (error) {
+        await this.#pauseOrThrow(call, attempt, error);
+      }
+    }
+  }
+
+  async #pauseOrThrow(call: Call, attempt: number, error: unknown): Promise<void> {
+    const { clock, giveUpAfterMs = 600_000, onRetry } = this.#options;
+    if (!hasCode(error, 'UNAVAILABLE')) throw error;
+    if (call.operation === 'createIfAbsent' && error.context['effectUnknown'] === 1) throw error;
+    const delayMs = this.#delayAfter(attempt);
+    if (clock.monotonic() - call.startedAt + delayMs > giveUpAfterMs) throw error;
+    onRetry?.({ operation: call.operation, name: call.name, attempt, delayMs, error });
+    await clock.sleep(delayMs, call.signal);
+  }
+
+  #delayAfter(attempt: number): number {
+    const { random, firstDelayMs = 500, maxDelayMs = 30_000 } = this.#options;
+    // 2^30 first delays are beyond every maximum; a larger power would leave the whole numbers.
+    const full = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(attempt - 1, 30));
+    const half = Math.ceil(full / 2);
+    return half + random.below(Math.floor(full) - half + 1);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Where values come from: defaults < configuration file < environment < flags, resolved once to frozen objects. The file is
+ * YAML; its keys are the long names of flags: global ones at the top, those of a verb in a section named after it.
+ */
+import { readFileSync, statSync, type Stats } from 'node:fs';
+import { homedir, userInfo } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml';
+import { SnapError } from '../base/errors.ts';
+import type { GivenTexts } from './arguments.ts';
+import type { Flag, FlagSet } from './flag.ts';
+import { GLOBAL_FLAGS } from './flags.ts';
+import { printable } from './printable.ts';
+import type { Verb } from './verb.ts';
+
+export interface ConfigFile {
+  readonly path: string;
+  readonly globals: GivenTexts;
+  /** By the name of the verb. */
+  readonly verbs: Readonly<Record<string, GivenTexts>>;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The keys of the file that are not named like their flag. */
+const FILE_KEYS: Readonly<Record<string, keyof typeof GLOBAL_FLAGS>> = { 'repository': 'repo', 'repository-file': 'repositoryFile' };
+
+/** Reads the file that was asked for, or the first one that exists in the usual places. @throws USAGE */
+export function loadConfigFile(asked: string | undefined, environment: Environment, verbs: readonly Verb[]): ConfigFile | undefined {
+  if (asked !== undefined) return parseConfigFile(readText(asked), resolve(asked), verbs);
+  for (const path of usualPlaces(environment)) {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined || !stats.isFile()) continue;
+    checkOwner(path, stats);
+    return parseConfigFile(readText(path), path, verbs);
+  }
+  return undefined;
+}
+
+export function usualPlaces(environment: Environment): string[] {
+  const user = environment['XDG_CONFIG_HOME'] ?? '';
+  return [resolve('snap.yaml'), join(user === '' ? join(homedir(), '.config') : user, 'snap', 'snap.yaml'), '/etc/snap/snap.yaml'];
+}
+
+/** A file that merely lies in the current folder can run commands (`password-command`), so it must not be a stranger's. */
+function checkOwner(path: string, stats: Stats): void {
+  const { uid } = userInfo();
+  if (uid < 0 || stats.uid === 0 || stats.uid === uid) return;
+  throw new SnapError('USAGE', `The configuration file '${printable(path)}' belongs to another user`, {
+    hint: `Name it with --config if you trust it, or run snap in another folder`,
+  });
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new SnapError('USAGE', `Cannot read the configuration file '${printable(path)}'`, { cause: error });
+  }
+}
+
+/** @throws USAGE naming file, line and key, and what to do */
+export function parseConfigFile(text: string, path: string, verbs: readonly Verb[]): ConfigFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const reader = new ConfigReader(document, lines, path);
+  const fault = document.errors[0];
+  if (fault !== undefined) throw reader.wrong(fault.pos[0], fault.message.split('\n')[0]!, 'Correct the YAML of the file');
+  const globals: Record<string, readonly string[]> = {};
+  const sections: Record<string, GivenTexts> = {};
+  const top = new Map(flagsByKey(GLOBAL_FLAGS));
+  for (const [key, flagKey] of Object.entries(FILE_KEYS)) top.set(key, [flagKey, GLOBAL_FLAGS[flagKey]]);
+  const withSection = verbs.filter(verb => flagsByKey(verb.flags).size > 0);
+  for (const pair of reader.pairs(document.contents)) {
+    const key = reader.keyOf(pair);
+    const verb = withSection.find(each => each.name === key);
+    const known = top.get(key);
+    if (verb !== undefined) sections[key] = reader.section(pair.value, flagsByKey(verb.flags), `${key}.`);
+    else if (known !== undefined) globals[known[0]] = reader.texts(pair, known[1], key);
+    else throw reader.unknownKey(pair, key, [...top.keys(), ...withSection.map(each => each.name)], '');
+  }
+  return { path, globals, verbs: sections };
+}
+
+type FlagsByKey = ReadonlyMap<string, readonly [flagKey: string, flag: Flag<unknown>]>;
+
+function flagsByKey(flags: FlagSet): Map<string, [string, Flag<unknown>]> {
+  return new Map(Object.entries(flags).filter(([, each]) => each.inFile).map(([flagKey, each]) => [each.name, [flagKey, each]]));
+}
+
+/** Walks the document tree instead of plain values, so that every complaint names its line. */
+class ConfigReader {
+  readonly #document: Document;
+  readonly #lines: LineCounter;
+  readonly #path: string;
+
+  constructor(document: Document, lines: LineCounter, path: string) {
+    this.#document = document;
+    this.#lines = lines;
+    this.#path = path;
+  }
+
+  pairs(node: unknown): Pair[] {
+    const value = this.#resolved(node);
+    if (value === null || value === undefined || (isScalar(value) && value.value === null)) return [];
+    if (!isMap(value)) throw this.wrong(positionOf(value), 'Expected keys with values', "Write 'key: value' lines");
+    return (value as YAMLMap).items;
+  }
+
+  keyOf(pair: Pair): string {
+    const key = this.#resolved(pair.key);
+    if (!isScalar(key)) throw this.wrong(positionOf(key), 'A key is not a word', "Write 'key: value' lines");
+    return String(key.value);
+  }
+
+  section(node: unknown, flags: FlagsByKey, prefix: string): GivenTexts {
+    const given: Record<string, readonly string[]> = {};
+    for (const pair of this.pairs(node)) {
+      const key = this.keyOf(pair);
+      const known = flags.get(key);
+      if (known === undefined) throw this.unknownKey(pair, key, [...flags.keys()], prefix);
+      given[known[0]] = this.texts(pair, known[1], prefix + key);
+    }
+    return given;
+  }
+
+  /** The value of a key as texts, checked by the parser of its flag here, where the line is known. */
+  texts(pair: Pair, each: Flag<unknown>, key: string): readonly string[] {
+    const value = this.#resolved(pair.value);
+    const at = positionOf(value) ?? positionOf(pair.key);
+    const nodes = isSeq(value) ? value.items.map(item => this.#resolved(item)) : [value];
+    if (isSeq(value) && !each.isList) throw this.wrong(at, `'${key}' takes one value`, 'Write it without a list');
+    const texts = nodes.map(node => {
+      if (!isScalar(node) || node.value === null) throw this.wrong(positionOf(node) ?? at, `'${key}' has no value`, 'Write a value or remove the key');
+      return this.#located(each, typeof node.value === 'string' ? node.value : node.source ?? String(node.value));
+    });
+    try {
+      if (texts.length > 0) each.parse(texts, `'${key}'`);
+    } catch (error) {
+      if (!(error instanceof SnapError)) throw error;
+      throw this.wrong(at, error.message, error.hint);
+    }
+    return texts;
+  }
+
+  unknownKey(pair: Pair, key: string, known: readonly string[], prefix: string): SnapError {
+    const near = nearest(key, known);
+    const hint = near === undefined ? `Known keys here: ${[...known].sort().join(', ')}` : `Did you mean '${prefix}${near}'?`;
+    return this.wrong(positionOf(pair.key), `Unknown key '${prefix}${key}'`, hint);
+  }
+
+  wrong(position: number | undefined, message: string, hint?: string): SnapError {
+    const line = this.#lines.linePos(position ?? 0).line;
+    return new SnapError('USAGE', `${this.#path}, line ${Math.max(1, line)}: ${message}`, { hint });
+  }
+
+  /** Paths in the file count from the folder of the file; `~/` is the home folder. */
+  #located(each: Flag<unknown>, text: string): string {
+    const isPath = each.completes !== undefined || (each.name === GLOBAL_FLAGS.repo.name && !/^[a-z][a-z0-9+.-]+:/i.test(text));
+    if (!isPath || text === '' || text === '-') return text;
+    return text.startsWith('~/') ? join(homedir(), text.slice(2)) : resolve(dirname(this.#path), text);
+  }
+
+  #resolved(node: unknown): Node | null | undefined {
+    return isAlias(node) ? node.resolve(this.#document) : node as Node | null | undefined;
+  }
+}
+
+function positionOf(node: unknown): number | undefined {
+  return (node as Node | null | undefined)?.range?.[0];
+}
+
+/** The known word that differs least, when it is near enough to be meant. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const ranked = known.map(each => [editDistance(word, each), each] as const).sort((a, b) => a[0] - b[0]);
+  const best = ranked[0];
+  return best !== undefined && best[0] <= Math.max(1, Math.floor(word.length / 3)) ? best[1] : undefined;
+}
+
+/** Levenshtein distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

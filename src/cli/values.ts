@@ -1,0 +1,69 @@
+/** Reads values that only the command line knows: moments, compression words, chunk sizes. */
+import { systemClock } from '../base/ambient.ts';
+import { SnapError } from '../base/errors.ts';
+import { KiB, MiB, parseSize } from '../base/units.ts';
+
+/** Seconds since 1970 and nanoseconds. */
+export type Moment = readonly [seconds: number, nanoseconds: number];
+
+const MOMENT = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i;
+
+/** `now`, `2026-05-31`, `2026-05-31 14:00[:00[.5]]` (local time), or RFC 3339 with a zone. @throws USAGE */
+export function parseMoment(text: string): Moment {
+  if (text === 'now') return systemClock.nowPair();
+  const match = MOMENT.exec(text.trim());
+  if (match === null) throw notAMoment(text);
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(part => Number(part ?? 0)) as [number, number, number, number, number, number];
+  const isCalendarDay = month >= 1 && month <= 12 && day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
+  if (!isCalendarDay || hour > 23 || minute > 59 || second > 59) throw notAMoment(text);
+  const zone = match[8];
+  const ms = zone === undefined
+    ? new Date(year, month - 1, day, hour, minute, second).getTime()
+    : Date.UTC(year, month - 1, day, hour, minute, second) - zoneMinutes(zone) * 60_000;
+  return [Math.floor(ms / 1000), Number((match[7] ?? '0').padEnd(9, '0'))];
+}
+
+function zoneMinutes(zone: string): number {
+  if (zone.toUpperCase() === 'Z') return 0;
+  const digits = zone.slice(1).replace(':', '');
+  const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2));
+  return zone.startsWith('-') ? -minutes : minutes;
+}
+
+function notAMoment(text: string): SnapError {
+  return new SnapError('USAGE', `'${text}' is not a time`, { hint: "Write it like '2026-05-31 14:00:00' (local time), '2026-05-31T12:00:00Z' or 'now'" });
+}
+
+const COMPRESSION_WORDS: Readonly<Record<string, number>> = { fastest: 1, auto: 1, better: 3, max: 19 };
+
+/** A zstd level. Level 1 is the measured default: lower ones gain little speed and lose much size. @throws USAGE */
+export function parseCompression(text: string): number {
+  const level = COMPRESSION_WORDS[text] ?? (/^\d+$/.test(text) ? Number(text) : Number.NaN);
+  if (!(level >= 1 && level <= 19)) {
+    throw new SnapError('USAGE', `'${text}' is not a compression level`, { hint: 'Write fastest, auto, better, max or a number from 1 to 19' });
+  }
+  return level;
+}
+
+export interface ChunkSizes {
+  readonly minBytes: number;
+  readonly averageBytes: number;
+  readonly maxBytes: number;
+}
+
+/** `512K` (with a quarter of it as least and four times as most) or `128K,512K,2M`. @throws USAGE */
+export function parseChunker(text: string): ChunkSizes {
+  const sizes = text.split(',').map(parseSize);
+  const wrong = (message: string): SnapError =>
+    new SnapError('USAGE', message, { hint: 'Write one average such as 512K, or least, average and most such as 128K,512K,2M' });
+  if (sizes.length !== 1 && sizes.length !== 3) throw wrong(`'${text}' is neither one size nor three`);
+  const averageBytes = sizes.length === 1 ? sizes[0]! : sizes[1]!;
+  const minBytes = sizes.length === 1 ? averageBytes / 4 : sizes[0]!;
+  const maxBytes = sizes.length === 1 ? averageBytes * 4 : sizes[2]!;
+  if (!Number.isInteger(Math.log2(averageBytes))) throw wrong('The average chunk size is not a power of two');
+  // A window of the cutter holds the largest chunk; tiny chunks cost more in the index than they save.
+  if (minBytes < 4 * KiB || minBytes > averageBytes || averageBytes > maxBytes || maxBytes > 8 * MiB) {
+    throw wrong('Chunk sizes must satisfy 4K <= least <= average <= most <= 8M');
+  }
+  return { minBytes, averageBytes, maxBytes };
+}

@@ -1,0 +1,169 @@
+/** All verbs: verb, flags, and the module that runs the use case and renders its report. */
+import {
+  BACKUP_FLAGS, CACHE_FLAGS, DIFF_FLAGS, DUMP_FLAGS, FIND_FLAGS, HISTORY_FLAGS, INIT_FLAGS, KEY_ADD_FLAGS, KEY_PASSWD_FLAGS,
+  LS_FLAGS, PIN_FLAGS, RESTORE_FLAGS, SNAPSHOTS_FLAGS, STATS_FLAGS, TAG_FLAGS, TRY_FLAGS, VERIFY_FLAGS,
+} from './flags.ts';
+import { verb, type Operand, type Verb } from './verb.ts';
+
+const SNAPSHOT: Operand = { name: 'SNAPSHOT', help: "id, its first 4 or more digits, 'latest' or 'latest~N'" };
+const SNAPSHOTS: Operand = { ...SNAPSHOT, isOptional: true, isList: true };
+
+const BACKUP_AND_RESTORE: readonly Verb[] = [
+  verb({
+    name: 'try', group: 'Backup and restore', flags: TRY_FLAGS,
+    summary: 'make a trial backup of a folder, check it, restore it and compare every byte',
+    description: 'Makes a new repository with a new password, backs PATH up, verifies all stored data, restores it to a temporary '
+      + 'place and compares every file with the original. Nothing outside the trial folder changes.',
+    operands: [{ name: 'PATH', completes: 'file', help: 'what to try it with' }],
+    examples: ['snap try ~/Documents'],
+    load: async () => (await import('./verbs/try.ts')).runTry,
+  }),
+  verb({
+    name: 'init', group: 'Backup and restore', flags: INIT_FLAGS,
+    summary: 'make a new repository',
+    description: 'Makes a new, encrypted repository at the location. Keep the password well: without it nobody can read the '
+      + 'repository, and nobody can recover it.',
+    examples: ['snap -r /srv/backup init', 'snap -r s3://bucket/prefix init'],
+    load: async () => (await import('./verbs/init.ts')).runInit,
+  }),
+  verb({
+    name: 'backup', group: 'Backup and restore', flags: BACKUP_FLAGS,
+    summary: 'back up files and folders, standard input, or the output of a command',
+    description: 'Makes one snapshot of all PATHs. Every snapshot is complete by itself; only new content is stored.',
+    operands: [{ name: 'PATH', isOptional: true, isList: true, completes: 'file', help: 'file or folder to back up' }],
+    examples: [
+      'snap backup ~/Documents --exclude node_modules --tag daily',
+      "snap backup --command 'pg_dump app' --stdin-filename app.sql",
+    ],
+    load: async () => (await import('./verbs/backup.ts')).runBackup,
+  }),
+  verb({
+    name: 'restore', group: 'Backup and restore', flags: RESTORE_FLAGS,
+    summary: 'restore a snapshot, or a part of it',
+    description: 'Restores into the folder given with --target. With SNAPSHOT:PATH, only what lies at PATH.',
+    operands: [{ ...SNAPSHOT, name: 'SNAPSHOT[:PATH]' }],
+    examples: ['snap restore latest --target /tmp/restored', "snap restore latest:/home/me/docs --target ./docs --include '*.txt'"],
+    load: async () => (await import('./verbs/restore.ts')).runRestore,
+  }),
+  verb({
+    name: 'dump', group: 'Backup and restore', flags: DUMP_FLAGS,
+    summary: 'write a file, or a folder as an archive, to standard output',
+    operands: [SNAPSHOT, { name: 'PATH', isOptional: true, help: 'file or folder in the snapshot (default everything)' }],
+    examples: ['snap dump latest /var/lib/app.sql | psql app', 'snap dump latest / --format zip > all.zip'],
+    load: async () => (await import('./verbs/dump.ts')).runDump,
+  }),
+];
+
+const LOOKING_AROUND: readonly Verb[] = [
+  verb({
+    name: 'snapshots', group: 'Looking around', flags: SNAPSHOTS_FLAGS,
+    summary: 'list snapshots, oldest first',
+    operands: [SNAPSHOTS],
+    load: async () => (await import('./verbs/snapshots.ts')).runSnapshots,
+  }),
+  verb({
+    name: 'ls', group: 'Looking around', flags: LS_FLAGS,
+    summary: 'list what a snapshot holds',
+    operands: [{ ...SNAPSHOT, name: 'SNAPSHOT[:PATH]' }, { name: 'PATH', isOptional: true, help: 'folder in the snapshot (default everything)' }],
+    load: async () => (await import('./verbs/ls.ts')).runLs,
+  }),
+  verb({
+    name: 'find', group: 'Looking around', flags: FIND_FLAGS,
+    summary: 'find files by name in all snapshots',
+    operands: [{ name: 'PATTERN', isList: true, help: "a name or a path with '*', '?' and '**' (see snap help patterns)" }],
+    examples: ["snap find '*.kdbx'", 'snap find -i invoice-2025.pdf --host laptop'],
+    load: async () => (await import('./verbs/find.ts')).runFind,
+  }),
+  verb({
+    name: 'diff', group: 'Looking around', flags: DIFF_FLAGS,
+    summary: 'show what differs between two snapshots, or between a snapshot and a live folder',
+    operands: [
+      { ...SNAPSHOT, name: 'SNAPSHOT[:PATH]' },
+      { name: 'SNAPSHOT[:PATH]|DIR', completes: 'directory', help: "another snapshot, or a live folder: starts with '/' or '.'" },
+    ],
+    examples: ['snap diff latest~1 latest', 'snap diff latest:/etc /etc'],
+    load: async () => (await import('./verbs/diff.ts')).runDiff,
+  }),
+  verb({
+    name: 'history', group: 'Looking around', flags: HISTORY_FLAGS,
+    summary: 'show every version of one file or folder',
+    operands: [{ name: 'PATH', completes: 'file', help: 'path as in the snapshots' }],
+    load: async () => (await import('./verbs/history.ts')).runHistory,
+  }),
+  verb({
+    name: 'stats', group: 'Looking around', flags: STATS_FLAGS,
+    summary: 'show sizes: to restore, deduplicated, stored, and what each snapshot alone holds',
+    operands: [SNAPSHOTS],
+    load: async () => (await import('./verbs/stats.ts')).runStats,
+  }),
+];
+
+const UPKEEP: readonly Verb[] = [
+  verb({
+    name: 'verify', aliases: ['check'], group: 'Upkeep', flags: VERIFY_FLAGS,
+    summary: 'check that the repository is whole',
+    description: 'Checks structure and metadata: every snapshot can be listed and every chunk that it needs is there. With '
+      + '--read-data it reads, decrypts and checks all content as well. Exit code 13 means damage.',
+    load: async () => (await import('./verbs/verify.ts')).runVerify,
+  }),
+  verb({
+    name: 'tag', group: 'Upkeep', flags: TAG_FLAGS,
+    summary: 'change the tags of snapshots',
+    operands: [SNAPSHOTS],
+    examples: ['snap tag --add keep latest', "snap tag --set '' --host old-laptop"],
+    load: async () => (await import('./verbs/labels.ts')).runTag,
+  }),
+  verb({
+    name: 'pin', group: 'Upkeep', flags: PIN_FLAGS,
+    summary: 'protect snapshots from every retention policy',
+    operands: [{ ...SNAPSHOT, isList: true }],
+    load: async () => (await import('./verbs/labels.ts')).runPin,
+  }),
+  verb({
+    name: 'unpin', group: 'Upkeep', flags: PIN_FLAGS,
+    summary: 'end that protection',
+    operands: [{ ...SNAPSHOT, isList: true }],
+    load: async () => (await import('./verbs/labels.ts')).runUnpin,
+  }),
+  verb({
+    name: 'key list', group: 'Upkeep', summary: 'list the key slots',
+    load: async () => (await import('./verbs/key.ts')).runKeyList,
+  }),
+  verb({
+    name: 'key add', group: 'Upkeep', flags: KEY_ADD_FLAGS, summary: 'add a password or a key file',
+    load: async () => (await import('./verbs/key.ts')).runKeyAdd,
+  }),
+  verb({
+    name: 'key remove', group: 'Upkeep', summary: 'remove a key slot',
+    operands: [{ name: 'SLOT', help: 'id of the key slot, or its first digits' }],
+    load: async () => (await import('./verbs/key.ts')).runKeyRemove,
+  }),
+  verb({
+    name: 'key passwd', group: 'Upkeep', flags: KEY_PASSWD_FLAGS, summary: 'change the password that was used to open the repository',
+    load: async () => (await import('./verbs/key.ts')).runKeyPasswd,
+  }),
+  verb({
+    name: 'cache', group: 'Upkeep', flags: CACHE_FLAGS, summary: 'show where the local cache lives and how large it is, or remove it',
+    load: async () => (await import('./verbs/cache.ts')).runCache,
+  }),
+];
+
+const MORE: readonly Verb[] = [
+  verb({
+    name: 'completion', group: 'More', summary: 'print the completion script of a shell',
+    operands: [{ name: 'SHELL', help: 'bash, zsh or fish' }],
+    examples: ['source <(snap completion bash)', 'snap completion fish > ~/.config/fish/completions/snap.fish'],
+    load: async () => (await import('./verbs/completion.ts')).runCompletion,
+  }),
+  verb({
+    name: 'help', group: 'More', summary: 'explain a topic or a command',
+    operands: [{ name: 'TOPIC', isOptional: true, isList: true, completes: 'topic', help: "'topics' lists them" }],
+    load: async () => (await import('./verbs/help.ts')).runHelp,
+  }),
+  verb({
+    name: 'version', group: 'More', summary: 'show the version',
+    load: async () => (await import('./verbs/version.ts')).runVersion,
+  }),
+];
+
+export const VERBS: readonly Verb[] = [...BACKUP_AND_RESTORE, ...LOOKING_AROUND, ...UPKEEP, ...MORE];

@@ -1,0 +1,90 @@
+/** Loads and saves the small sealed objects of a repository under the names that belong to them. */
+import { invariant, SnapError } from '../base/errors.ts';
+import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import type { Random } from '../base/ambient.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { ReadBackend, WriteBackend } from '../backend/backend.ts';
+import { isOutsideEpochs, type ObjectType, randomBytesOf, type Suite } from '../format/header.ts';
+import { idBytes } from '../format/ids.ts';
+import { objectIdOf, objectTypesOf, parseObjectName } from '../format/object-names.ts';
+import { isSignedType, openObject, sealObject, signBody, verifySigned, type OpenedObject, type VerifiedBody } from '../format/sealed-object.ts';
+import type { RepositoryKeys } from './repository-keys.ts';
+
+/** Level of the compressed metadata objects; they are small, and read often. */
+const COMPRESSION_LEVEL = 3;
+
+export class SealedObjects {
+  readonly #kernel: Kernel;
+  readonly #random: Random;
+  readonly #keys: RepositoryKeys;
+  readonly #backend: ReadBackend;
+
+  constructor(kernel: Kernel, random: Random, keys: RepositoryKeys, backend: ReadBackend) {
+    this.#kernel = kernel;
+    this.#random = random;
+    this.#keys = keys;
+    this.#backend = backend;
+  }
+
+  /** @throws OBJECT_NOT_FOUND, OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
+  async load(name: string, options: CallOptions = {}): Promise<OpenedObject & { readonly bytes: Uint8Array<ArrayBuffer> }> {
+    const bytes = await this.#backend.read(name, undefined, options);
+    return { ...this.open(name, bytes), bytes };
+  }
+
+  /** Opens bytes that were read from under this name. */
+  open(name: string, bytes: Bytes): OpenedObject {
+    const ref = parseObjectName(name);
+    invariant(ref !== undefined, `Not the name of an object: '${name}'`);
+    try {
+      return openObject({
+        kernel: this.#kernel, bytes, repositoryId: this.#keys.repositoryId, types: objectTypesOf(ref),
+        objectId: objectIdOf(ref) ?? idBytes(this.#keys.repositoryId), secretOf: epoch => this.#keys.secretOf(epoch),
+      });
+    } catch (error) {
+      throw withName(error, name);
+    }
+  }
+
+  /** Opens an object of a signed type and checks its signature. */
+  openSigned(name: string, bytes: Bytes): VerifiedBody & { readonly type: ObjectType } {
+    const { header, payload } = this.open(name, bytes);
+    const identity = { type: header.type, repositoryId: this.#keys.repositoryId, objectId: header.objectId };
+    try {
+      return { ...verifySigned(this.#kernel, this.#keys.adminPublicKeys, identity, payload), type: header.type };
+    } catch (error) {
+      throw withName(error, name);
+    }
+  }
+
+  async loadSigned(name: string, options: CallOptions = {}): Promise<VerifiedBody & { readonly type: ObjectType }> {
+    return this.openSigned(name, await this.#backend.read(name, undefined, options));
+  }
+
+  /** The bytes of a new object under this name; types that need a signature are signed with the admin key. */
+  seal(name: string, type: ObjectType, body: Bytes, options: { readonly suite?: Suite; readonly compress?: boolean } = {}): Uint8Array<ArrayBuffer> {
+    const ref = parseObjectName(name);
+    invariant(ref !== undefined && objectTypesOf(ref).includes(type), `Type ${type} does not belong under '${name}'`);
+    const { repositoryId } = this.#keys;
+    const objectId = objectIdOf(ref) ?? idBytes(repositoryId);
+    const suite = options.suite ?? 3;
+    const epoch = isOutsideEpochs(type) ? 0 : this.#keys.currentEpoch;
+    const payload = isSignedType(type) ? signBody(this.#kernel, this.#keys.adminSeed(), { type, repositoryId, objectId }, body) : body;
+    return sealObject({
+      kernel: this.#kernel, type, epoch, objectId, suite, secret: this.#keys.secretOf(epoch)!, repositoryId, payload,
+      random: this.#random.bytes(randomBytesOf(suite)),
+      compressor: options.compress === true ? this.#kernel.createCompressor(COMPRESSION_LEVEL) : undefined,
+    });
+  }
+
+  async save(backend: WriteBackend, name: string, type: ObjectType, body: Bytes, options: CallOptions = {}): Promise<void> {
+    await backend.create(name, [this.seal(name, type, body)], options);
+  }
+}
+
+/** Adds the object's name to an error of a decoder, which knows only the bytes. */
+export function withName(error: unknown, name: string): unknown {
+  if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) return error;
+  return new SnapError(error.code, `${error.message} ('${name}')`, { hint: error.hint, cause: error, context: { ...error.context, name } });
+}
