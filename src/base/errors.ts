@@ -37,6 +37,7 @@ export const ERROR_CATALOGUE = {
   CHUNK_CORRUPT: { kind: 'corrupt', meaning: 'A chunk does not match its ID' },
   CHUNK_MISSING: { kind: 'corrupt', meaning: 'No usable pack holds a chunk that is needed' },
   DAMAGE_FOUND: { kind: 'corrupt', meaning: 'Verification found damage' },
+  ENTRY_UNREADABLE: { kind: 'denied', meaning: 'An entry of the source, or its metadata, cannot be read' },
   SOURCE_EMPTY: { kind: 'guard', meaning: 'The source is empty although its parent snapshot had files' },
   SOURCE_FAILED: { kind: 'internal', meaning: 'The source could not be read to its end, so no snapshot was made' },
   COMMAND_FAILED: { kind: 'internal', meaning: 'The command whose output was to be stored failed, so no snapshot was made' },

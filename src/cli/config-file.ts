@@ -10,6 +10,7 @@ import { SnapError } from '../base/errors.ts';
 import type { GivenTexts } from './arguments.ts';
 import type { Flag, FlagSet } from './flag.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
+import { nearest } from './nearest.ts';
 import { printable } from './printable.ts';
 import type { Verb } from './verb.ts';
 
@@ -25,14 +26,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The keys of the file that are not named like their flag. */
 const FILE_KEYS: Readonly<Record<string, keyof typeof GLOBAL_FLAGS>> = { 'repository': 'repo', 'repository-file': 'repositoryFile' };
 
-/** Reads the file that was asked for, or the first one that exists in the usual places. @throws USAGE */
-export function loadConfigFile(asked: string | undefined, environment: Environment, verbs: readonly Verb[]): ConfigFile | undefined {
-  if (asked !== undefined) return parseConfigFile(readText(asked), resolve(asked), verbs);
+/** The file that was asked for, or the first one that exists in the usual places. @throws USAGE */
+export function findConfigFile(asked: string | undefined, environment: Environment): { path: string; text: string } | undefined {
+  if (asked !== undefined) return { path: resolve(asked), text: readText(asked) };
   for (const path of usualPlaces(environment)) {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats === undefined || !stats.isFile()) continue;
     checkOwner(path, stats);
-    return parseConfigFile(readText(path), path, verbs);
+    return { path, text: readText(path) };
   }
   return undefined;
 }
@@ -168,24 +169,4 @@ class ConfigReader {
 
 function positionOf(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0];
-}
-
-/** The known word that differs least, when it is near enough to be meant. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const ranked = known.map(each => [editDistance(word, each), each] as const).sort((a, b) => a[0] - b[0]);
-  const best = ranked[0];
-  return best !== undefined && best[0] <= Math.max(1, Math.floor(word.length / 3)) ? best[1] : undefined;
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

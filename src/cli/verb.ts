@@ -18,10 +18,14 @@ export interface VerbContext<Flags extends FlagSet> {
   readonly operands: readonly string[];
   readonly flags: ValuesOf<Flags>;
   readonly globals: GlobalValues;
+  /** Whether a flag names the credential; then SNAP_PASSWORD does not count. */
+  readonly credentialOrigin: 'flags' | 'elsewhere';
   readonly terminal: Terminal;
   /** Aborts on the first interrupt. */
   readonly signal: AbortSignal;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The whole table, for verbs that talk about verbs. */
+  readonly verbs: readonly Verb[];
 }
 
 export type RunVerb<Flags extends FlagSet> = (context: VerbContext<Flags>) => Promise<Result>;

@@ -1,8 +1,7 @@
 /** Bodies of gc plan, sweep and done (repository design, sections 4.4 and 7). All are signed. Times in ms since 1970. */
-import { type Bytes, compareBytes, concatBytes, toHex } from '../base/bytes.ts';
-import { CborReader, CborWriter } from './cbor.ts';
-import { corrupt } from './decode-error.ts';
-import { ID_BYTES, idBytes, type PackId, type RunId, runIdFromBytes } from './ids.ts';
+import { type Bytes, concatBytes } from '../base/bytes.ts';
+import { bodyCodec, type BodyCodec, fixedBytes, id, mapOf, packedIds, required, uint, unpackIds } from './body-codec.ts';
+import { idBytes, type PackId, type RunId } from './ids.ts';
 
 /** Condemns packs: no session that starts later uses them. */
 export interface GcPlan {
@@ -32,114 +31,28 @@ export function packPackIds(ids: Iterable<PackId>): Uint8Array<ArrayBuffer> {
 }
 
 /** The reverse of `packPackIds`. */
-export function* unpackPackIds(packs: Bytes): Generator<PackId> {
-  for (let at = 0; at + ID_BYTES <= packs.length; at += ID_BYTES) yield toHex(packs.subarray(at, at + ID_BYTES)) as PackId;
+export function unpackPackIds(packs: Bytes): Generator<PackId> {
+  return unpackIds(packs);
 }
 
-export function encodePlan(plan: GcPlan): Uint8Array<ArrayBuffer> {
-  const writer = new CborWriter(plan.packs.length + 64);
-  writer.map(3);
-  writer.uint(1);
-  writePacks(writer, plan.packs);
-  writer.uint(2);
-  writer.uint(plan.createdAt);
-  writer.uint(3);
-  writer.bytes(idBytes(plan.runId));
-  return writer.finish();
-}
+const planBody: BodyCodec<GcPlan> = bodyCodec('gc plan', mapOf<GcPlan>({
+  packs: required(1, packedIds),
+  createdAt: required(2, uint()),
+  runId: required(3, id<RunId>()),
+}));
 
-/** @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT, as all decoders of bodies */
-export function decodePlan(body: Bytes): GcPlan {
-  const reader = new CborReader(body, 'gc plan');
-  let packs: Bytes | undefined, createdAt: number | undefined, runId: RunId | undefined;
-  let key = -1;
-  for (let left = reader.map(); left > 0; left--) {
-    key = reader.key(key);
-    switch (key) {
-      case 1: packs = readPacks(reader); break;
-      case 2: createdAt = reader.uint(); break;
-      case 3: runId = runIdFromBytes(reader.fixedBytes(ID_BYTES)); break;
-      default: reader.unknown(key);
-    }
-  }
-  reader.close();
-  reader.end();
-  if (packs === undefined || createdAt === undefined || runId === undefined) throw corrupt('gc plan', 'a field is missing');
-  return { packs, createdAt, runId };
-}
+const sweepBody: BodyCodec<GcSweep> = bodyCodec('gc sweep', mapOf<GcSweep>({
+  packs: required(1, packedIds),
+  planDigest: required(2, fixedBytes(32)),
+  createdAt: required(3, uint()),
+}));
 
-export function encodeSweep(sweep: GcSweep): Uint8Array<ArrayBuffer> {
-  if (sweep.planDigest.length !== 32) throw new RangeError('A digest has 32 bytes');
-  const writer = new CborWriter(sweep.packs.length + 64);
-  writer.map(3);
-  writer.uint(1);
-  writePacks(writer, sweep.packs);
-  writer.uint(2);
-  writer.bytes(sweep.planDigest);
-  writer.uint(3);
-  writer.uint(sweep.createdAt);
-  return writer.finish();
-}
+const doneBody: BodyCodec<GcDone> = bodyCodec('gc done', mapOf<GcDone>({ createdAt: required(1, uint()) }));
 
-export function decodeSweep(body: Bytes): GcSweep {
-  const reader = new CborReader(body, 'gc sweep');
-  let packs: Bytes | undefined, planDigest: Bytes | undefined, createdAt: number | undefined;
-  let key = -1;
-  for (let left = reader.map(); left > 0; left--) {
-    key = reader.key(key);
-    switch (key) {
-      case 1: packs = readPacks(reader); break;
-      case 2: planDigest = reader.fixedBytes(32); break;
-      case 3: createdAt = reader.uint(); break;
-      default: reader.unknown(key);
-    }
-  }
-  reader.close();
-  reader.end();
-  if (packs === undefined || planDigest === undefined || createdAt === undefined) throw corrupt('gc sweep', 'a field is missing');
-  return { packs, planDigest, createdAt };
-}
-
-export function encodeDone(done: GcDone): Uint8Array<ArrayBuffer> {
-  const writer = new CborWriter(16);
-  writer.map(1);
-  writer.uint(1);
-  writer.uint(done.createdAt);
-  return writer.finish();
-}
-
-export function decodeDone(body: Bytes): GcDone {
-  const reader = new CborReader(body, 'gc done');
-  let createdAt: number | undefined;
-  let key = -1;
-  for (let left = reader.map(); left > 0; left--) {
-    key = reader.key(key);
-    if (key === 1) createdAt = reader.uint();
-    else reader.unknown(key);
-  }
-  reader.close();
-  reader.end();
-  if (createdAt === undefined) throw corrupt('gc done', 'a field is missing');
-  return { createdAt };
-}
-
-function writePacks(writer: CborWriter, packs: Bytes): void {
-  const fault = packsFault(packs);
-  if (fault !== undefined) throw new RangeError(`A list of pack IDs cannot be encoded: ${fault}`);
-  writer.bytes(packs);
-}
-
-function readPacks(reader: CborReader): Bytes {
-  const packs = reader.bytes();
-  const fault = packsFault(packs);
-  if (fault !== undefined) throw reader.fail(fault);
-  return packs;
-}
-
-function packsFault(packs: Bytes): string | undefined {
-  if (packs.length % ID_BYTES !== 0) return 'the pack IDs are not whole';
-  for (let at = ID_BYTES; at < packs.length; at += ID_BYTES) {
-    if (compareBytes(packs.subarray(at - ID_BYTES, at), packs.subarray(at, at + ID_BYTES)) >= 0) return 'the pack IDs are not in order';
-  }
-  return undefined;
-}
+/** Encoders throw a RangeError for values that the decoder would refuse, decoders OBJECT_CORRUPT and UNSUPPORTED_FORMAT. */
+export const encodePlan: (plan: GcPlan) => Uint8Array<ArrayBuffer> = planBody.encode;
+export const decodePlan: (body: Bytes) => GcPlan = planBody.decode;
+export const encodeSweep: (sweep: GcSweep) => Uint8Array<ArrayBuffer> = sweepBody.encode;
+export const decodeSweep: (body: Bytes) => GcSweep = sweepBody.decode;
+export const encodeDone: (done: GcDone) => Uint8Array<ArrayBuffer> = doneBody.encode;
+export const decodeDone: (body: Bytes) => GcDone = doneBody.decode;

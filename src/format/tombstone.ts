@@ -3,8 +3,7 @@
  * All are signed. Times in ms since 1970.
  */
 import type { Bytes } from '../base/bytes.ts';
-import { CborReader, CborWriter } from './cbor.ts';
-import { corrupt } from './decode-error.ts';
+import { bodyCodec, type BodyCodec, fixedBytes, mapOf, optional, required, text, uint } from './body-codec.ts';
 
 /** A prune took the session for dead; at `snapshots/<id>`, `revoked/<id>` or `rejected/<id>`. */
 export interface Tombstone {
@@ -22,67 +21,19 @@ export interface Forgotten {
   readonly recordDigest?: Bytes | undefined;
 }
 
-export function encodeTombstone(tombstone: Tombstone): Uint8Array<ArrayBuffer> {
-  const writer = new CborWriter(32);
-  writer.map(2);
-  writer.uint(1);
-  writer.uint(tombstone.planNumber);
-  writer.uint(2);
-  writer.uint(tombstone.createdAt);
-  return writer.finish();
-}
+const tombstoneBody: BodyCodec<Tombstone> = bodyCodec('tombstone', mapOf<Tombstone>({
+  planNumber: required(1, uint()),
+  createdAt: required(2, uint()),
+}));
 
-/** @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
-export function decodeTombstone(body: Bytes): Tombstone {
-  const reader = new CborReader(body, 'tombstone');
-  let planNumber: number | undefined, createdAt: number | undefined;
-  let key = -1;
-  for (let left = reader.map(); left > 0; left--) {
-    key = reader.key(key);
-    switch (key) {
-      case 1: planNumber = reader.uint(); break;
-      case 2: createdAt = reader.uint(); break;
-      default: reader.unknown(key);
-    }
-  }
-  reader.close();
-  reader.end();
-  if (planNumber === undefined || createdAt === undefined) throw corrupt('tombstone', 'a field is missing');
-  return { planNumber, createdAt };
-}
+const forgottenBody: BodyCodec<Forgotten> = bodyCodec('forgotten marker', mapOf<Forgotten>({
+  reason: required(1, text),
+  createdAt: required(2, uint()),
+  recordDigest: optional(3, fixedBytes(32)),
+}));
 
-export function encodeForgotten(forgotten: Forgotten): Uint8Array<ArrayBuffer> {
-  const { recordDigest } = forgotten;
-  if (recordDigest !== undefined && recordDigest.length !== 32) throw new RangeError('A digest has 32 bytes');
-  const writer = new CborWriter(128);
-  writer.map(recordDigest === undefined ? 2 : 3);
-  writer.uint(1);
-  writer.text(forgotten.reason);
-  writer.uint(2);
-  writer.uint(forgotten.createdAt);
-  if (recordDigest !== undefined) {
-    writer.uint(3);
-    writer.bytes(recordDigest);
-  }
-  return writer.finish();
-}
-
-/** @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
-export function decodeForgotten(body: Bytes): Forgotten {
-  const reader = new CborReader(body, 'forgotten marker');
-  let reason: string | undefined, createdAt: number | undefined, recordDigest: Bytes | undefined;
-  let key = -1;
-  for (let left = reader.map(); left > 0; left--) {
-    key = reader.key(key);
-    switch (key) {
-      case 1: reason = reader.text(); break;
-      case 2: createdAt = reader.uint(); break;
-      case 3: recordDigest = reader.fixedBytes(32); break;
-      default: reader.unknown(key);
-    }
-  }
-  reader.close();
-  reader.end();
-  if (reason === undefined || createdAt === undefined) throw corrupt('forgotten marker', 'a field is missing');
-  return { reason, createdAt, recordDigest };
-}
+/** Encoders throw a RangeError for values that the decoder would refuse, decoders OBJECT_CORRUPT and UNSUPPORTED_FORMAT. */
+export const encodeTombstone: (tombstone: Tombstone) => Uint8Array<ArrayBuffer> = tombstoneBody.encode;
+export const decodeTombstone: (body: Bytes) => Tombstone = tombstoneBody.decode;
+export const encodeForgotten: (forgotten: Forgotten) => Uint8Array<ArrayBuffer> = forgottenBody.encode;
+export const decodeForgotten: (body: Bytes) => Forgotten = forgottenBody.decode;

@@ -2,14 +2,13 @@
 import { SnapError } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { Hasher, Kernel } from '../kernel/kernel.ts';
-import { encodeHeader } from '../format/header.ts';
-import { idBytes, type RepositoryId } from '../format/ids.ts';
+import type { RepositoryId } from '../format/ids.ts';
+import type { PackType } from '../format/object-names.ts';
 import { unknownEpoch } from '../format/sealed-object.ts';
 import {
-  deriveContentKeys, deriveEpochRoots, derivePackKeys, packObjectType, type ContentKeys, type EpochRoots, type PackIdentity, type PackKeys,
+  deriveContentKeys, deriveEpochRoots, derivePackKeys, type ContentKeys, type EpochRoots, type PackIdentity, type PackKeys,
 } from '../format/key-derivation.ts';
 import type { Keyring } from '../format/keyring.ts';
-import { concatBytes } from '../base/bytes.ts';
 
 export interface AdminKey {
   /** Ed25519 seed, 32 bytes. */
@@ -71,18 +70,15 @@ export class RepositoryKeys {
 
   /** @throws UNSUPPORTED_FORMAT for an epoch that the keyring does not have */
   packKeys(pack: PackIdentity): PackKeys {
-    const roots = this.#rootsOf(pack.epoch);
-    if (roots === undefined) throw unknownEpoch(`${pack.type} pack`, pack.epoch);
-    return derivePackKeys(this.#kernel, pack.type === 'data' ? roots.dataRoot : roots.treeRoot, pack, this.repositoryId);
+    const root = this.packRoot(pack.type, pack.epoch);
+    if (root === undefined) throw unknownEpoch(`${pack.type} pack`, pack.epoch);
+    return derivePackKeys(this.#kernel, root, pack, this.repositoryId);
   }
 
-  /** Constant part of the additional data of the frames of one pack: header bytes 0 to 59, repository ID. */
-  framePrefix(pack: PackIdentity): Uint8Array<ArrayBuffer> {
-    const header = encodeHeader({
-      type: packObjectType(pack.type), suite: pack.suite, isCompressed: false, epoch: pack.epoch, objectId: idBytes(pack.id), random: pack.salt,
-      sealedBytes: 0,
-    });
-    return concatBytes([header.subarray(0, 60), idBytes(this.repositoryId)]);
+  /** Data or tree root of an epoch; undefined when the keyring does not have it. */
+  packRoot(type: PackType, epoch: number): Bytes | undefined {
+    const roots = this.#rootsOf(epoch);
+    return type === 'data' ? roots?.dataRoot : roots?.treeRoot;
   }
 
   #rootsOf(epoch: number): EpochRoots | undefined {

@@ -8,7 +8,7 @@ import type { PackId } from '../format/ids.ts';
 import { parseObjectName, PREFIXES, type PackType } from '../format/object-names.ts';
 import { loadGcView } from './gc-view.ts';
 import { loadIndex } from './index-loader.ts';
-import type { OpenRepository } from './repository.ts';
+import type { OpenRepository } from './opened-repository.ts';
 
 export interface ListedPack {
   readonly id: PackId;

@@ -28,3 +28,8 @@ export function targetError(action: string, error: unknown): SnapError {
 export function occupied(reason: string, hint?: string): SnapError {
   return new SnapError('TARGET_OCCUPIED', reason, { hint });
 }
+
+/** The target is not what it was a moment ago; going on could write to the wrong file. */
+export function changedMeanwhile(): SnapError {
+  return new SnapError('TARGET_FAILED', 'Somebody changed the target while the entry was restored');
+}

@@ -246,7 +246,7 @@ function creatingTests(backend: () => Backend, storage: () => BackendStorage): v
       const id = '00112233445566778899aabbccddeeff';
       const names = ['config', `keys/${id}`, 'keyring/0000000001', `packs/d/00/${id}`, `packs/t/ff/${id}`, `index/${id}`, `sessions/${id}`,
         `sessions/${id}.hb17`, `snapshots/${id}`, `forgotten/${id}`, 'gc/0000000001', 'gc/0000000001.sweep', 'gc/0000000001.done', `parity/${id}`,
-        `probe/${id}`, 'a', '0', 'a..b', 'a.', '-', '-rf', 'a/b/c/d/e/f/g/h', 'tmpx', 'x/tmp', 'index/tmp', 'z'.repeat(200), `long/${'n'.repeat(240)}`];
+        `probe/${id}`, 'a', '0', 'a..b', 'a.', '-', '-rf', 'deep/b/c/d/e/f/g/h', 'tmpx', 'x/tmp', 'index/tmp', 'z'.repeat(200), `long/${'n'.repeat(240)}`];
       await Promise.all(names.map(name => backend().create(name, [utf8(name)])));
       for (const name of names) expect(await backend().read(name)).toEqual(utf8(name));
       expect(await listedNames(backend())).toEqual([...names].sort());

@@ -1,0 +1,221 @@
+/** Packs, their numbers, and which segment lists which pack, in LMDB. */
+import { toHex, viewOf, type Bytes } from '../base/bytes.ts';
+import { invariant, SnapError } from '../base/errors.ts';
+import { idBytes, packIdFromBytes, segmentIdFromBytes, type PackId, type SegmentId } from '../format/ids.ts';
+import type { PackNumber, PackRecord, SegmentContent } from './cache.ts';
+import { bytesKey, KEY_SPACE, metaKey, numberKey } from './lmdb-keys.ts';
+import { getNumber, putNumber, type LmdbEnvironment } from './lmdb-environment.ts';
+import type { LmdbStore } from './lmdb-store.ts';
+
+/** The number that the next pack will get. */
+const NEXT_NUMBER = metaKey('next pack number');
+/** Counts changes of the set of segments. */
+const SEGMENT_CHANGES = metaKey('segment changes');
+/** Numbers are set aside in blocks, each with one flushed transaction. */
+const BLOCK = 1024;
+const MAX_NUMBER = 0xffff_ffff;
+
+/** A pack as a segment describes it. `checksum`: 8 bytes over its chunk records, see `segment-reader.ts`. */
+export interface PackClaim {
+  readonly pack: Omit<PackRecord, 'number'>;
+  readonly checksum: Bytes;
+}
+
+export class LmdbPackTable {
+  readonly #environment: LmdbEnvironment;
+  readonly #store: LmdbStore;
+  /** Reserved in this session, before their number is in LMDB. */
+  readonly #reserved = new Map<PackId, PackNumber>();
+  /** Block of numbers that only this object hands out: [next, end). */
+  #next = 0;
+  #end = 0;
+  #segments = new Set<SegmentId>();
+  #seenChanges = -1;
+
+  constructor(environment: LmdbEnvironment) {
+    this.#environment = environment;
+    this.#store = environment.store;
+  }
+
+  number(id: PackId): PackNumber | undefined {
+    const bytes = this.#store.peek(bytesKey(KEY_SPACE.packNumber, idBytes(id)));
+    return bytes === undefined ? this.#reserved.get(id) : readNumber(bytes);
+  }
+
+  pack(number: PackNumber): PackRecord | undefined {
+    const bytes = this.#store.get(numberKey(KEY_SPACE.pack, number));
+    return bytes === undefined ? undefined : decodePack(number, bytes);
+  }
+
+  *packs(): Generator<PackRecord> {
+    for (const { key, value } of this.#store.entries(numberKey(KEY_SPACE.pack))) yield decodePack(readNumber(key.subarray(1)), value);
+  }
+
+  highestNumber(): PackNumber {
+    return Math.max(1, getNumber(this.#store, NEXT_NUMBER)) - 1;
+  }
+
+  /** A number that no pack ever had; it will never be given again, whatever happens. */
+  takeNumber(): PackNumber {
+    if (this.#next === this.#end) this.#reserveBlock();
+    return this.#next++;
+  }
+
+  /** The number is stored before or with everything that is written after this call. */
+  reserve(id: PackId): PackNumber {
+    const known = this.number(id);
+    if (known !== undefined) return known;
+    const number = this.takeNumber();
+    this.#reserved.set(id, number);
+    this.#store.defer(() => this.#putNumber(id, number));
+    return number;
+  }
+
+  /** Gives back what is left of the block, if it is still the last one. */
+  returnNumbers(): void {
+    if (this.#next === this.#end) return;
+    this.#store.write(() => {
+      if (getNumber(this.#store, NEXT_NUMBER) === this.#end) putNumber(this.#store, NEXT_NUMBER, this.#next);
+    });
+    this.#end = this.#next;
+  }
+
+  /** Segments whose content is here; the same object until that changes, by this or another process. */
+  segments(): ReadonlySet<SegmentId> {
+    const changes = getNumber(this.#store, SEGMENT_CHANGES);
+    if (changes === this.#seenChanges) return this.#segments;
+    this.#seenChanges = changes;
+    this.#segments = new Set([...this.#store.keys(numberKey(KEY_SPACE.segment))].map(key => segmentIdFromBytes(key.subarray(1))));
+    return this.#segments;
+  }
+
+  hasSegment(id: SegmentId): boolean {
+    return this.#store.peek(bytesKey(KEY_SPACE.segment, idBytes(id))) !== undefined;
+  }
+
+  /** True when the pack has a record that says exactly the same. */
+  isKnown(claim: PackClaim, number: PackNumber): boolean {
+    const record = this.#store.peek(numberKey(KEY_SPACE.pack, number));
+    return record !== undefined && Buffer.compare(record.subarray(0, record.length), encodePack(claim)) === 0;
+  }
+
+  hasRecord(number: PackNumber): boolean {
+    return this.#store.peek(numberKey(KEY_SPACE.pack, number)) !== undefined;
+  }
+
+  /** Inside a transaction: stores a segment and those of its packs that were not known under their numbers. */
+  putSegment(content: SegmentContent, numbers: readonly PackNumber[], claims: readonly PackClaim[]): void {
+    const list = new Uint8Array(4 * numbers.length);
+    numbers.forEach((number, i) => viewOf(list).setUint32(4 * i, number));
+    this.#store.put(bytesKey(KEY_SPACE.segment, idBytes(content.id)), list);
+    claims.forEach((claim, i) => {
+      const number = numbers[i]!;
+      const former = this.number(claim.pack.id);
+      // The last word counts: a repaired segment replaces what a wrong one said of the pack.
+      if (former !== undefined && former !== number) this.#forgetPack(former);
+      this.#putNumber(claim.pack.id, number);
+      this.#store.put(numberKey(KEY_SPACE.pack, number), encodePack(claim));
+    });
+    this.#countChange();
+  }
+
+  /** Inside a transaction: forgets segments and the packs that no other segment lists. Returns the numbers of the packs. */
+  removeSegments(ids: readonly SegmentId[]): PackNumber[] {
+    const said = new Set<PackNumber>();
+    for (const id of ids) {
+      const key = bytesKey(KEY_SPACE.segment, idBytes(id));
+      for (const number of readList(this.#store.get(key) ?? new Uint8Array(0))) said.add(number);
+      this.#store.remove(key);
+    }
+    for (const { value } of this.#store.entries(numberKey(KEY_SPACE.segment))) {
+      for (const number of readList(value)) said.delete(number);
+    }
+    for (const number of said) this.#forgetPack(number);
+    this.#countChange();
+    return [...said];
+  }
+
+  /** Packs that are gone while runs may still hold chunk records of them. */
+  deadPacks(): Set<PackNumber> {
+    return new Set([...this.#store.keys(numberKey(KEY_SPACE.deadPack))].map(key => readNumber(key.subarray(1))));
+  }
+
+  /** Inside a transaction: no run holds records of these any more. */
+  removeDeadPacks(numbers: Iterable<PackNumber>): void {
+    for (const number of numbers) this.#store.remove(numberKey(KEY_SPACE.deadPack, number));
+  }
+
+  #forgetPack(number: PackNumber): void {
+    const record = this.pack(number);
+    if (record === undefined) return;
+    const key = bytesKey(KEY_SPACE.packNumber, idBytes(record.id));
+    const current = this.#store.peek(key);
+    if (current !== undefined && readNumber(current) === number) this.#store.remove(key);
+    this.#reserved.delete(record.id);
+    this.#store.remove(numberKey(KEY_SPACE.pack, number));
+    this.#store.put(numberKey(KEY_SPACE.deadPack, number), new Uint8Array(0));
+  }
+
+  #reserveBlock(): void {
+    const first = this.#environment.reserve(() => {
+      const next = Math.max(1, getNumber(this.#store, NEXT_NUMBER));
+      invariant(next + BLOCK <= MAX_NUMBER, 'The local cache has used all pack numbers; remove it');
+      putNumber(this.#store, NEXT_NUMBER, next + BLOCK);
+      return next;
+    });
+    this.#next = first;
+    this.#end = first + BLOCK;
+  }
+
+  #putNumber(id: PackId, number: PackNumber): void {
+    putNumber(this.#store, bytesKey(KEY_SPACE.packNumber, idBytes(id)), number);
+  }
+
+  #countChange(): void {
+    putNumber(this.#store, SEGMENT_CHANGES, (getNumber(this.#store, SEGMENT_CHANGES) + 1) % MAX_NUMBER);
+  }
+}
+
+/** 16 pack ID, 16 session ID, u64 size, u32 epoch, u32 chunks, u8 type, u8 suite, u16 zero, 8 checksum, frame records. */
+const PACK_HEAD_BYTES = 60;
+
+function encodePack({ pack, checksum }: PackClaim): Uint8Array {
+  const bytes = new Uint8Array(PACK_HEAD_BYTES + pack.frames.length);
+  const view = viewOf(bytes);
+  bytes.set(idBytes(pack.id), 0);
+  bytes.set(Buffer.from(pack.sessionId, 'hex').subarray(0, 16), 16);
+  view.setBigUint64(32, BigInt(pack.sizeBytes));
+  view.setUint32(40, pack.epoch);
+  view.setUint32(44, pack.chunkCount);
+  bytes[48] = pack.type === 'tree' ? 2 : 1;
+  bytes[49] = pack.suite;
+  bytes.set(checksum, 52);
+  bytes.set(pack.frames, PACK_HEAD_BYTES);
+  return bytes;
+}
+
+function decodePack(number: PackNumber, bytes: Uint8Array): PackRecord {
+  if (bytes.length < PACK_HEAD_BYTES) {
+    throw new SnapError('INTERNAL', `The local cache is damaged: pack ${number}`, { hint: 'Remove the cache; it is built again from the repository' });
+  }
+  const view = viewOf(bytes);
+  return {
+    number,
+    id: packIdFromBytes(bytes.subarray(0, 16)),
+    sessionId: toHex(bytes.subarray(16, 32)),
+    sizeBytes: Number(view.getBigUint64(32)),
+    epoch: view.getUint32(40),
+    chunkCount: view.getUint32(44),
+    type: bytes[48] === 2 ? 'tree' : 'data',
+    suite: bytes[49]!,
+    frames: bytes.subarray(PACK_HEAD_BYTES),
+  };
+}
+
+function readNumber(bytes: Bytes): number {
+  return ((bytes[0]! << 24) | (bytes[1]! << 16) | (bytes[2]! << 8) | bytes[3]!) >>> 0;
+}
+
+function* readList(bytes: Bytes): Generator<number> {
+  for (let at = 0; at + 4 <= bytes.length; at += 4) yield readNumber(bytes.subarray(at));
+}

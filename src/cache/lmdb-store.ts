@@ -1,0 +1,187 @@
+/**
+ * LMDB as the cache uses it: one ordered map from bytes to bytes, transactions that are durable when they return.
+ *
+ * Nothing here relaxes syncing: every commit is flushed before `write` returns (LMDB, "commit"), so a crash leaves the
+ * state of one commit. Several processes and several threads of one process may have the same folder open.
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RootDatabase } from 'lmdb';
+import type { Bytes } from '../base/bytes.ts';
+import { SnapError } from '../base/errors.ts';
+
+export const DATA_FILE = 'data.mdb';
+export const LOCK_FILE = 'lock.mdb';
+
+/** LMDB's own codes for a file that is damaged or was written by something else (lmdb.h, "Return Codes"). */
+const DAMAGE_CODES: ReadonlySet<unknown> = new Set([-30797, -30796, -30795, -30794, -30793, -30779]);
+const ENOSPC = 28;
+const EDQUOT = 122;
+const DENIED_CODES: ReadonlySet<unknown> = new Set([1, 13, 30]);
+
+type Database = RootDatabase<Buffer, Uint8Array>;
+
+export class LmdbStore {
+  readonly #folder: string;
+  readonly #database: Database;
+  #deferred: (() => void)[] = [];
+  #isWriting = false;
+
+  private constructor(folder: string, database: Database) {
+    this.#folder = folder;
+    this.#database = database;
+  }
+
+  /** Loads LMDB on first use (30 ms). @throws DENIED, or an error for which `isDamage` is true. */
+  static async open(folder: string, mode: 'read' | 'write'): Promise<LmdbStore> {
+    const { open } = await import('lmdb');
+    const options = {
+      path: folder, noSubdir: false, encoding: 'binary', keyEncoding: 'binary', readOnly: mode === 'read',
+      overlappingSync: false, eventTurnBatching: false, permissionsMode: 0o600,
+    } as const;
+    try {
+      return new LmdbStore(folder, open<Buffer, Uint8Array>(options));
+    } catch (error) {
+      throw isDamage(error) ? error : cacheError('open', folder, error);
+    }
+  }
+
+  /** The value in memory of its own. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#guard('read', () => this.#database.getBinary(key));
+  }
+
+  /** A view of the value that the next call overwrites; its `length` is right, its `buffer` is larger. */
+  peek(key: Uint8Array): Bytes | undefined {
+    try {
+      return this.#database.getBinaryFast(key);
+    } catch (error) {
+      throw cacheError('read', this.#folder, error);
+    }
+  }
+
+  /** Entries whose key starts with `prefix`, in key order, as of the first step. */
+  *entries(prefix: Uint8Array): Generator<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
+    try {
+      for (const { key, value } of this.#database.getRange({ start: prefix, end: after(prefix) })) yield { key, value };
+    } catch (error) {
+      throw cacheError('read', this.#folder, error);
+    }
+  }
+
+  *keys(prefix: Uint8Array): Generator<Uint8Array> {
+    try {
+      yield* this.#database.getKeys({ start: prefix, end: after(prefix) });
+    } catch (error) {
+      throw cacheError('read', this.#folder, error);
+    }
+  }
+
+  isEmpty(): boolean {
+    return this.#guard('read', () => this.#database.getKeysCount({ limit: 1 })) === 0;
+  }
+
+  /** A reader that keeps seeing the state of now, until it is closed. */
+  snapshot(): StoreSnapshot {
+    const transaction = this.#database.useReadTransaction();
+    return {
+      get: key => this.#guard('read', () => this.#database.get(key, { transaction })),
+      close: () => transaction.done(),
+    };
+  }
+
+  /** Runs `change` in a transaction: all of it durable, or an error and nothing. A call inside `change` joins it. */
+  write<Result>(change: () => Result): Result {
+    if (this.#isWriting) return change();
+    const deferred = this.#deferred;
+    this.#isWriting = true;
+    try {
+      const result = this.#guard('write', () => this.#database.transactionSync(() => {
+        for (const each of deferred) each();
+        return change();
+      }));
+      this.#deferred = this.#deferred.slice(deferred.length);
+      return result;
+    } finally {
+      this.#isWriting = false;
+    }
+  }
+
+  /** Becomes the first part of the next transaction; for what must be durable before something else, but not yet. */
+  defer(change: () => void): void {
+    this.#deferred = [...this.#deferred, change];
+  }
+
+  /** Stores what was deferred. */
+  flush(): void {
+    if (this.#deferred.length > 0) this.write(() => undefined);
+  }
+
+  /** The three below only inside `write`. The value may be changed after the call. */
+  put(key: Uint8Array, value: Bytes): void {
+    this.#database.putSync(key, value as Buffer);
+  }
+
+  /** Faster and denser than `put` when the key is above all others. */
+  append(key: Uint8Array, value: Bytes): void {
+    if (this.#database.putSync(key, value as Buffer, { append: true }) as unknown === false) this.put(key, value);
+  }
+
+  remove(key: Uint8Array): void {
+    this.#database.removeSync(key);
+  }
+
+  /** Lets the next read see what others have committed. */
+  refresh(): void {
+    this.#database.resetReadTxn();
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+  }
+
+  #guard<Result>(doing: 'read' | 'write', call: () => Result): Result {
+    try {
+      return call();
+    } catch (error) {
+      throw cacheError(doing, this.#folder, error);
+    }
+  }
+}
+
+export interface StoreSnapshot {
+  get(key: Uint8Array): Uint8Array | undefined;
+  close(): void;
+}
+
+/** Removes the files of LMDB. A process that has them open goes on with its own, now nameless, copy. */
+export function removeStore(folder: string): void {
+  for (const file of [DATA_FILE, LOCK_FILE]) rmSync(join(folder, file), { force: true });
+}
+
+export function isDamage(error: unknown): boolean {
+  return error instanceof Error && DAMAGE_CODES.has((error as Error & { code?: unknown }).code);
+}
+
+/** First key after all keys with the prefix; key spaces stay below 255, so there is always a byte to count up. */
+function after(prefix: Uint8Array): Uint8Array {
+  let last = prefix.length - 1;
+  while (prefix[last] === 0xff) last--;
+  const end = prefix.slice(0, last + 1);
+  end[last] = end[last]! + 1;
+  return end;
+}
+
+/** Translates errors of LMDB, which have a numeric code; everything else passes as it is. */
+function cacheError(doing: 'open' | 'read' | 'write', folder: string, cause: unknown): unknown {
+  const code = cause instanceof Error ? (cause as Error & { code?: unknown }).code : undefined;
+  if (typeof code !== 'number') return cause;
+  const options = { cause, context: { folder } };
+  if (code === ENOSPC || code === EDQUOT) {
+    return new SnapError('NO_SPACE', `Cannot ${doing} the local cache in '${folder}': no space is left`, options);
+  }
+  if (DENIED_CODES.has(code)) return new SnapError('DENIED', `Cannot ${doing} the local cache in '${folder}'`, options);
+  return new SnapError('UNAVAILABLE', `Cannot ${doing} the local cache in '${folder}'`, {
+    ...options, hint: 'Remove this folder; the cache is built again from the repository',
+  });
+}

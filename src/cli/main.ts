@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/** Start of the program. Nothing heavy is imported before it is needed, so that small questions are answered at once. */
+import { programVersion } from './program-version.ts';
+
+const words = process.argv.slice(2);
+const asksVersion = words.length === 1 && ['version', '--version', '-V'].includes(words[0]!);
+
+if (asksVersion) {
+  process.stdout.write(`snap ${programVersion()}\n`);
+} else {
+  const { run } = await import('./run.ts');
+  process.exitCode = await run(words, process);
+}

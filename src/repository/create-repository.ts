@@ -1,0 +1,83 @@
+/** Makes a repository: keyring and key slot first, `config` last; the repository exists from that moment on. */
+import { SnapError } from '../base/errors.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import type { Backend } from '../backend/backend.ts';
+import type { ChunkerParameters } from '../format/chunking.ts';
+import { CHUNK_ID_ALGORITHM, encodeConfig, PADDING_RULE } from '../format/config.ts';
+import { OBJECT_TYPES, XNONCE_BYTES } from '../format/header.ts';
+import { repositoryIdFromBytes, type RepositoryId, type SlotId } from '../format/ids.ts';
+import { encodeKeyring, sealAdminSeed, type Keyring } from '../format/keyring.ts';
+import { configName, keyringName } from '../format/object-names.ts';
+import { adminKeyId } from '../format/sealed-object.ts';
+import type { AeadSuite, ScryptParameters } from '../kernel/kernel.ts';
+import { addSlot } from './key-slots.ts';
+import type { Credential, Environment } from './opened-repository.ts';
+import { probeBackend } from './probe.ts';
+import { RepositoryKeys } from './repository-keys.ts';
+import { SealedObjects } from './sealed-objects.ts';
+
+export interface CreateOptions extends CallOptions {
+  readonly credential: Credential;
+  readonly suite: AeadSuite;
+  readonly chunker: ChunkerParameters;
+  /** Name of the first key slot, for people. */
+  readonly label: string;
+  readonly scrypt?: ScryptParameters | undefined;
+}
+
+export interface CreatedRepository {
+  readonly id: RepositoryId;
+  readonly slotId: SlotId;
+}
+
+/** @throws REPOSITORY_EXISTS, LOCATION_NOT_EMPTY, UNSUPPORTED_STORE */
+export async function createRepository(backend: Backend, environment: Environment, options: CreateOptions): Promise<CreatedRepository> {
+  await refuseUsedLocation(backend, options);
+  const { storeMode } = await probeStoreMode(backend, environment, options);
+  const { kernel, random, clock } = environment;
+  const id = repositoryIdFromBytes(random.bytes(16));
+  const keyringKey = random.bytes(32);
+  const adminKey = random.bytes(32);
+  const seed = random.bytes(32);
+  const publicKey = kernel.ed25519PublicKey(seed);
+  const keyId = adminKeyId(kernel, publicKey);
+  const keyring: Keyring = {
+    epochs: [{ epoch: 1, secret: random.bytes(32) }],
+    dedupSecret: random.bytes(32),
+    adminKeys: [{ keyId, publicKey, validFrom: 1 }],
+    sealedAdminSeed: sealAdminSeed(kernel, adminKey, id, seed, random.bytes(XNONCE_BYTES)),
+  };
+  const objects = new SealedObjects(kernel, random, new RepositoryKeys(kernel, id, keyringKey, keyring, seed), backend);
+  const now = clock.now();
+  await objects.save(backend, keyringName(1), OBJECT_TYPES.keyring, encodeKeyring(keyring), options);
+  const secrets = { keyringKey, adminKey, label: options.label, createdAt: now };
+  const slotId = await addSlot(backend, id, environment, { credential: options.credential, secrets, scrypt: options.scrypt }, options);
+  const config = encodeConfig({
+    repositoryId: id, createdSeconds: Math.floor(now / 1000), chunkIdAlgorithm: CHUNK_ID_ALGORITHM, defaultSuite: options.suite,
+    chunker: options.chunker, paddingRule: PADDING_RULE, adminKeyId: keyId, storeMode, stalenessMs: 0,
+  });
+  if (await backend.createIfAbsent(configName, objects.seal(configName, OBJECT_TYPES.config, config), options) === 'exists') {
+    throw alreadyThere(backend);
+  }
+  return { id, slotId };
+}
+
+async function refuseUsedLocation(backend: Backend, options: CallOptions): Promise<void> {
+  for await (const { name } of backend.list('', options)) {
+    if (name === configName) throw alreadyThere(backend);
+    throw new SnapError('LOCATION_NOT_EMPTY', `There are other files at '${backend.location}', such as '${name}'`, {
+      hint: 'Choose an empty place for a new repository. If an earlier `snap init` was interrupted here, remove what it left',
+    });
+  }
+}
+
+function alreadyThere(backend: Backend): SnapError {
+  return new SnapError('REPOSITORY_EXISTS', `There is already a repository at '${backend.location}'`, {
+    hint: 'Use it, or choose another place; snap never overwrites a repository',
+  });
+}
+
+async function probeStoreMode(backend: Backend, { random }: Environment, options: CallOptions): Promise<{ storeMode: 'create-only' | 'fallback' }> {
+  const probe = await probeBackend(backend, random, options);
+  return { storeMode: probe.createIfAbsent === 'atomic' ? 'create-only' : 'fallback' };
+}

@@ -1,0 +1,160 @@
+/** Files and directories of this machine as a source. */
+import { constants } from 'node:os';
+import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import { invariant, SnapError, throwIfAborted } from '../base/errors.ts';
+import { nativeFileSystem, type NativeFileSystem } from '../base/native-filesystem.ts';
+import { StatRecords } from '../base/stat-record.ts';
+import { nameOffsets } from './directory-names.ts';
+import { readDescriptorDetails, readDetails } from './entry-details.ts';
+import { compileExcludes, type ExcludeMatcher } from './exclude.ts';
+import { openRoots } from './file-roots.ts';
+import { childPath, splitPath } from './raw-path.ts';
+import type { DirectorySlice, EntryDetails, SourceProblem, SourceRoot, TreeSource } from './source.ts';
+import { TreeWalk } from './tree-walk.ts';
+import { isNativeError, problemOf } from './unreadable.ts';
+
+export interface FileTreeOptions {
+  /** Absolute; relative paths start here. */
+  readonly cwd: Bytes;
+  readonly excludes?: ExcludeMatcher | undefined;
+  /** Mount points below the roots are stored as empty directories. */
+  readonly oneFileSystem?: boolean | undefined;
+  /** Entries of a slice at most; 4,096 unless told otherwise. */
+  readonly sliceEntries?: number | undefined;
+  readonly native?: NativeFileSystem | undefined;
+}
+
+const SLICE_ENTRIES = 4_096;
+
+/**
+ * A source with one root for each path, in their order. A path that is given twice, or that the walk from another root
+ * reaches anyway, has no root of its own. A symlink is stored as a symlink, also when it is a root.
+ *
+ * Sockets are delivered as entries; entries that vanish during the walk are left out quietly.
+ */
+export function openFileTree(paths: readonly Bytes[], options: FileTreeOptions): TreeSource {
+  return new FileTree(paths, options);
+}
+
+class FileTree implements TreeSource {
+  readonly kind = 'tree';
+  readonly #paths: readonly Bytes[];
+  readonly #options: FileTreeOptions;
+  readonly #native: NativeFileSystem;
+  readonly #excludes: ExcludeMatcher;
+  readonly #userNames = new Map<number, string | undefined>();
+  readonly #groupNames = new Map<number, string | undefined>();
+  #roots: readonly SourceRoot[] | undefined;
+  #lastNumber = 0;
+  #newest: { readonly slice: DirectorySlice; readonly walk: TreeWalk } | undefined;
+  #isDelivered = false;
+
+  constructor(paths: readonly Bytes[], options: FileTreeOptions) {
+    this.#paths = paths;
+    this.#options = options;
+    this.#native = options.native ?? nativeFileSystem();
+    this.#excludes = options.excludes ?? compileExcludes({});
+  }
+
+  async open({ signal }: CallOptions = {}): Promise<readonly SourceRoot[]> {
+    throwIfAborted(signal);
+    this.#roots = openRoots(this.#paths, {
+      native: this.#native, cwd: this.#options.cwd, excludes: this.#excludes, oneFileSystem: this.#options.oneFileSystem === true,
+    });
+    this.#lastNumber = this.#roots.length;
+    return this.#roots;
+  }
+
+  *slices({ signal }: CallOptions = {}): Generator<DirectorySlice, void, undefined> {
+    const roots = this.#roots;
+    invariant(roots !== undefined, 'A source is walked before it is opened');
+    this.#isDelivered = false;
+    try {
+      for (const [component, root] of roots.entries()) {
+        if (root.directory === 0) continue;
+        const walk = this.#walk(root, component);
+        for (const slice of walk.slices()) {
+          throwIfAborted(signal);
+          this.#newest = { slice, walk };
+          yield slice;
+        }
+      }
+      throwIfAborted(signal);
+      this.#isDelivered = true;
+    } finally {
+      this.#newest = undefined;
+    }
+  }
+
+  #walk(root: SourceRoot, component: number): TreeWalk {
+    return new TreeWalk({ path: root.path, number: root.directory, component, device: new StatRecords(root.stat).deviceBytes(0) }, {
+      native: this.#native,
+      excludes: this.#excludes,
+      oneFileSystem: this.#options.oneFileSystem === true,
+      sliceEntries: this.#options.sliceEntries ?? SLICE_ENTRIES,
+      nextNumber: () => ++this.#lastNumber,
+    });
+  }
+
+  details(slice: DirectorySlice, indices: readonly number[], onProblem: (problem: SourceProblem) => void): EntryDetails[] {
+    const newest = this.#newest;
+    invariant(newest?.slice === slice, 'Details are asked for a slice that is not the newest one');
+    if (indices.length === 0) return [];
+    const offsets = nameOffsets(slice.names, slice.count);
+    const names = indices.map(i => slice.names.subarray(offsets[i], offsets[i + 1]! - 1));
+    const records = new StatRecords(slice.stats);
+    const pathOf = (i: number): Bytes => childPath(slice.path, names[i]!);
+    try {
+      const directory = newest.walk.descriptor();
+      return readDetails({ native: this.#native, directory, names, isSymlink: i => isSymlink(records, indices[i]!), pathOf, onProblem });
+    } catch (error) {
+      return names.map((_, i) => {
+        onProblem(problemOf(pathOf(i), 'metadata', error));
+        return { xattrs: [] };
+      });
+    }
+  }
+
+  rootDetails(root: SourceRoot, onProblem: (problem: SourceProblem) => void): EntryDetails {
+    const place = splitPath(root.path);
+    try {
+      return place === undefined ? this.#ownDetails(root, onProblem) : this.#detailsInParent(root, place, onProblem);
+    } catch (error) {
+      onProblem(problemOf(root.path, 'metadata', error));
+      return { xattrs: [] };
+    }
+  }
+
+  #ownDetails(root: SourceRoot, onProblem: (problem: SourceProblem) => void): EntryDetails {
+    const fd = this.#native.openDirectory(root.path, false);
+    try {
+      return readDescriptorDetails(this.#native, fd, root.path, onProblem);
+    } finally {
+      this.#native.close(fd);
+    }
+  }
+
+  #detailsInParent(root: SourceRoot, place: { directory: Bytes; name: Bytes }, onProblem: (problem: SourceProblem) => void): EntryDetails {
+    const directory = this.#native.openDirectory(place.directory, true);
+    try {
+      const records = new StatRecords(root.stat);
+      const isLink = (): boolean => isSymlink(records, 0);
+      return readDetails({ native: this.#native, directory, names: [place.name], isSymlink: isLink, pathOf: () => root.path, onProblem })[0]!;
+    } finally {
+      this.#native.close(directory);
+    }
+  }
+
+  userName(uid: number): string | undefined {
+    return remember(this.#userNames, uid, id => this.#native.userName(id));
+  }
+
+  groupName(gid: number): string | undefined {
+    return remember(this.#groupNames, gid, id => this.#native.groupName(id));
+  }
+
+  async finish(): Promise<void> {
+    if (!this.#isDelivered) throw new SnapError('SOURCE_FAILED', 'The walk through the source did not come to its end');
+  }
+}

@@ -1,0 +1,289 @@
+/**
+ * Walks one directory tree depth first and delivers it slice by slice (contract: `source.ts`).
+ *
+ * The stack is explicit, so depth costs heap only; of a directory only its names are held, never the stat records of more
+ * than one slice.
+ */
+import { equalBytes, type Bytes } from '../base/bytes.ts';
+import type { NativeFileSystem } from '../base/native-filesystem.ts';
+import { STAT_RECORD_BYTES } from '../base/native-filesystem.ts';
+import { StatRecords, TYPE_DIRECTORY, TYPE_FILE } from '../base/stat-record.ts';
+import { dropExcludedNames, filterNames, findMarker, nameOffsets, skipNames } from './directory-names.ts';
+import type { ExcludeMatcher } from './exclude.ts';
+import { nameText } from './glob.ts';
+import { OpenDirectories } from './open-directories.ts';
+import type { PatternCursor } from './path-patterns.ts';
+import { childPath } from './raw-path.ts';
+import type { DirectorySlice, SourceProblem } from './source.ts';
+import { isVanished, problemOf, unreadableErrno } from './unreadable.ts';
+
+export interface WalkOptions {
+  readonly native: NativeFileSystem;
+  readonly excludes: ExcludeMatcher;
+  readonly oneFileSystem: boolean;
+  /** Entries of a slice at most. */
+  readonly sliceEntries: number;
+  /** Numbers for directories: never 0, never the same twice. */
+  readonly nextNumber: () => number;
+}
+
+export interface WalkRoot {
+  readonly path: Bytes;
+  readonly number: number;
+  readonly component: number;
+  /** 8 bytes, see `StatRecords.deviceBytes`. */
+  readonly device: Bytes;
+}
+
+/** A subdirectory that the newest slice of its parent has announced. */
+interface Child {
+  readonly name: Bytes;
+  readonly number: number;
+  readonly device: Bytes;
+}
+
+interface Frame {
+  readonly number: number;
+  readonly device: Bytes;
+  readonly cursor: PatternCursor;
+  /** Packed; cut up to `at`. */
+  readonly names: Bytes;
+  at: number;
+  hasDelivered: boolean;
+  /** False when something of the directory is missing beside single entries. */
+  readonly isWhole: boolean;
+  /** Told with the first slice. */
+  readonly problems: readonly SourceProblem[];
+  /** Of the newest slice, the next one last. */
+  children: Child[];
+}
+
+const NO_NAMES = new Uint8Array(0);
+
+export class TreeWalk {
+  readonly #options: WalkOptions;
+  readonly #root: WalkRoot;
+  readonly #frames: Frame[] = [];
+  #directories: OpenDirectories | undefined;
+
+  constructor(root: WalkRoot, options: WalkOptions) {
+    this.#root = root;
+    this.#options = options;
+  }
+
+  /** The open directory of the newest slice. @throws NativeError */
+  descriptor(): number {
+    return this.#directories!.descriptor();
+  }
+
+  *slices(): Generator<DirectorySlice, void, undefined> {
+    try {
+      const failed = this.#enterRoot();
+      if (failed !== undefined) yield failed;
+      while (this.#frames.length > 0) {
+        const frame = this.#frames.at(-1)!;
+        const child = frame.children.pop();
+        if (child !== undefined) {
+          const unentered = this.#enterChild(frame, child);
+          if (unentered !== undefined) yield unentered;
+        } else if (frame.at < frame.names.length || !frame.hasDelivered) {
+          yield this.#nextSlice(frame);
+        } else {
+          this.#frames.pop();
+          this.#directories!.leave();
+        }
+      }
+    } finally {
+      this.#directories?.closeAll();
+    }
+  }
+
+  /** Returns the slice of a root that cannot be entered. */
+  #enterRoot(): DirectorySlice | undefined {
+    const { path, number, device } = this.#root;
+    try {
+      this.#directories = new OpenDirectories(this.#options.native, path);
+    } catch (error) {
+      return this.#emptySlice(path, number, false, [problemOf(path, 'open', error)]);
+    }
+    this.#pushFrame(number, device, this.#options.excludes.patterns.cursorAt(path));
+    return undefined;
+  }
+
+  /** Returns the slice of a child that is not entered. */
+  #enterChild(frame: Frame, child: Child): DirectorySlice | undefined {
+    const path = (): Bytes => childPath(this.#directories!.path(), child.name);
+    // A mount point is stored as an empty directory.
+    if (this.#options.oneFileSystem && !equalBytes(child.device, frame.device)) return this.#emptySlice(path(), child.number, true, []);
+    try {
+      this.#directories!.enter(child.name);
+    } catch (error) {
+      const problems = isVanished(error) ? [] : [problemOf(path(), 'open', error)];
+      return this.#emptySlice(path(), child.number, false, problems);
+    }
+    const { patterns } = this.#options.excludes;
+    this.#pushFrame(child.number, child.device, patterns.isEmpty ? frame.cursor : frame.cursor.enter(nameText(child.name)));
+    return undefined;
+  }
+
+  #emptySlice(path: Bytes, directory: number, isWhole: boolean, problems: readonly SourceProblem[]): DirectorySlice {
+    return {
+      directory, component: this.#root.component, path, isFirst: true, isLast: true, count: 0, names: NO_NAMES, stats: NO_NAMES,
+      children: new Uint32Array(0), isWhole, problems,
+    };
+  }
+
+  /** Lists the deepest directory. */
+  #pushFrame(number: number, device: Bytes, cursor: PatternCursor): void {
+    const problems: SourceProblem[] = [];
+    let names: Bytes = NO_NAMES;
+    let isWhole = true;
+    try {
+      const directory = this.#directories!.descriptor();
+      const all = this.#options.native.names(directory);
+      const marker = this.#findMarker(directory, all, problems);
+      // The content of the marker, or the file system it is read from, may change without a trace in the directory.
+      isWhole = marker === undefined && problems.length === 0;
+      names = this.#withoutExcluded(marker ?? all, cursor);
+    } catch (error) {
+      problems.push(problemOf(this.#directories!.path(), 'list', error));
+      isWhole = false;
+    }
+    this.#frames.push({ number, device, cursor, names, at: 0, hasDelivered: false, isWhole, problems, children: [] });
+  }
+
+  #findMarker(directory: number, names: Bytes, problems: SourceProblem[]): Bytes | undefined {
+    const { native, excludes: { markers } } = this.#options;
+    if (markers.length === 0) return undefined;
+    return findMarker(native, directory, names, markers, (marker, error) => {
+      problems.push(problemOf(childPath(this.#directories!.path(), marker.name), 'open', error));
+    });
+  }
+
+  #withoutExcluded(names: Bytes, cursor: PatternCursor): Bytes {
+    const { patterns } = this.#options.excludes;
+    return patterns.isEmpty ? names : dropExcludedNames(names, cursor, patterns.hasDirectoryPatterns);
+  }
+
+  #nextSlice(frame: Frame): DirectorySlice {
+    const isFirst = !frame.hasDelivered;
+    const path = this.#directories!.path();
+    const entries = new SliceEntries(this.#options, path);
+    const end = skipNames(frame.names, frame.at, this.#options.sliceEntries);
+    try {
+      entries.read(() => this.#directories!.descriptor(), frame.names.subarray(frame.at, end));
+      frame.at = end;
+    } catch (error) {
+      // The directory itself is out of reach: what is left of it cannot be read either.
+      entries.fail(problemOf(path, 'list', error));
+      frame.at = frame.names.length;
+    }
+    if (!this.#options.excludes.patterns.isEmpty) entries.dropExcluded(frame.cursor);
+    frame.hasDelivered = true;
+    const children = this.#announceChildren(frame, entries);
+    return {
+      directory: frame.number, component: this.#root.component, path, isFirst, isLast: frame.at === frame.names.length,
+      count: entries.count, names: entries.names, stats: entries.records.bytes, children, isWhole: frame.isWhole && entries.isWhole,
+      problems: isFirst ? [...frame.problems, ...entries.problems] : entries.problems,
+    };
+  }
+
+  #announceChildren(frame: Frame, { names, records, count }: SliceEntries): Uint32Array {
+    const numbers = new Uint32Array(count);
+    let start = 0;
+    for (let i = 0; i < count; i++) {
+      let end = start;
+      while (names[end] !== 0) end++;
+      if (records.type(i) === TYPE_DIRECTORY) {
+        const number = this.#options.nextNumber();
+        numbers[i] = number;
+        // Copies: the slice belongs to the consumer.
+        frame.children.push({ name: names.slice(start, end), number, device: records.deviceBytes(i).slice() });
+      }
+      start = end + 1;
+    }
+    frame.children.reverse();
+    return numbers;
+  }
+}
+
+/** The entries of one slice while it is put together. */
+class SliceEntries {
+  names: Bytes = NO_NAMES;
+  records = new StatRecords(NO_NAMES);
+  isWhole = true;
+  readonly problems: SourceProblem[] = [];
+  readonly #options: WalkOptions;
+  readonly #path: Bytes;
+
+  constructor(options: WalkOptions, path: Bytes) {
+    this.#options = options;
+    this.#path = path;
+  }
+
+  get count(): number {
+    return this.records.count;
+  }
+
+  /** @throws NativeError when the directory cannot be reached */
+  read(directory: () => number, names: Bytes): void {
+    if (names.length === 0) return;
+    this.records = new StatRecords(this.#options.native.stats(directory(), names));
+    this.names = names;
+    const { largerThanBytes } = this.#options.excludes;
+    let isClean = true;
+    for (let i = 0; isClean && i < this.count; i++) isClean = this.#isTaken(i, largerThanBytes);
+    if (!isClean) this.#dropUnusable(largerThanBytes);
+  }
+
+  fail(problem: SourceProblem): void {
+    this.isWhole = false;
+    this.problems.push(problem);
+  }
+
+  #isTaken(i: number, largerThanBytes: number): boolean {
+    return this.records.errno(i) === 0 && !(this.records.size(i) > largerThanBytes && this.records.type(i) === TYPE_FILE);
+  }
+
+  #dropUnusable(largerThanBytes: number): void {
+    const offsets = nameOffsets(this.names, this.count);
+    for (let i = 0; i < this.count; i++) {
+      const errno = this.records.errno(i);
+      // ENOENT: it vanished after it was listed, which is nobody's fault.
+      if (errno !== 0 && errno !== ENOENT) {
+        const path = childPath(this.#path, this.names.subarray(offsets[i], offsets[i + 1]! - 1));
+        this.problems.push({ path, during: 'stat', error: unreadableErrno(path, 'stat', errno) });
+      }
+    }
+    this.isWhole = false;
+    this.#keep(i => this.#isTaken(i, largerThanBytes));
+  }
+
+  /** Decides what the type was needed for. */
+  dropExcluded(cursor: PatternCursor): void {
+    if (!this.#options.excludes.patterns.hasDirectoryPatterns) return;
+    const { names, records } = this;
+    const offsets = nameOffsets(names, this.count);
+    const isKept = (i: number): boolean => {
+      const text = nameText(names.subarray(offsets[i], offsets[i + 1]! - 1));
+      return cursor.verdict(text, records.type(i) === TYPE_DIRECTORY) !== 'matched';
+    };
+    this.#keep(isKept);
+  }
+
+  #keep(isKept: (i: number) => boolean): void {
+    const kept = Array.from({ length: this.count }, (_, i) => isKept(i));
+    if (!kept.includes(false)) return;
+    this.names = filterNames(this.names, this.count, i => kept[i]!);
+    const bytes = new Uint8Array(kept.filter(Boolean).length * STAT_RECORD_BYTES);
+    let at = 0;
+    for (const [i, isIn] of kept.entries()) {
+      if (!isIn) continue;
+      bytes.set(this.records.at(i), at);
+      at += STAT_RECORD_BYTES;
+    }
+    this.records = new StatRecords(bytes);
+  }
+}
+
+const ENOENT = 2;

@@ -1,0 +1,72 @@
+/** Small files in one go: create, write, metadata, close. */
+import type { Bytes } from '../base/bytes.ts';
+import { KiB } from '../base/units.ts';
+import { type Entry, ENTRY_SPARSE } from '../format/tree-node.ts';
+import { writeAll, writeSparsely } from './file-content.ts';
+import type { TargetHandle, TargetProblem } from './target.ts';
+import { NEW_FILE, type TargetTree } from './target-tree.ts';
+
+/** Pieces up to this size together are joined: a copy of 256 KiB costs less than a second write. */
+const JOIN_BYTES: number = 256 * KiB;
+
+export class WholeFileWriter {
+  readonly #tree: TargetTree;
+  readonly #joined = new Uint8Array(JOIN_BYTES);
+
+  constructor(tree: TargetTree) {
+    this.#tree = tree;
+  }
+
+  write(parent: TargetHandle, entry: Entry, content: readonly Bytes[]): TargetProblem | undefined {
+    const { fs, chain } = this.#tree;
+    try {
+      const directory = chain.descriptor(parent);
+      const claim = this.#tree.claim(parent, directory, entry, name => fs.openFileAt(directory, name, NEW_FILE));
+      if (claim.kind !== 'made') return claim.kind === 'problem' ? claim.problem : undefined;
+      try {
+        this.#fill(parent, directory, entry, content, claim.made, claim.name);
+        this.#tree.publish(directory, claim, entry.name);
+      } catch (error) {
+        this.#tree.discard(directory, claim.name);
+        throw error;
+      }
+    } catch (error) {
+      return this.#tree.problem(parent, entry.name, 'write the file', error);
+    }
+    return undefined;
+  }
+
+  #fill(parent: TargetHandle, directory: number, entry: Entry, content: readonly Bytes[], descriptor: number, name: Bytes): void {
+    try {
+      this.#writeContent(descriptor, entry, content);
+      const found = this.#tree.foundOfNew(parent, descriptor);
+      this.#tree.setMetadata({ parent, entry, name, found }, descriptor, directory, this.#tree.wanted(entry));
+    } finally {
+      this.#tree.fs.close(descriptor);
+    }
+  }
+
+  #writeContent(descriptor: number, entry: Entry, content: readonly Bytes[]): void {
+    const { fs } = this.#tree;
+    const isSparse = (entry.flags & ENTRY_SPARSE) !== 0;
+    const joined = isSparse ? undefined : this.#join(content);
+    if (joined !== undefined) return writeAll(fs, descriptor, joined, 0);
+    if (isSparse) fs.truncate(descriptor, entry.sizeBytes ?? 0);
+    let position = 0;
+    for (const bytes of content) {
+      (isSparse ? writeSparsely : writeAll)(fs, descriptor, bytes, position);
+      position += bytes.length;
+    }
+  }
+
+  #join(content: readonly Bytes[]): Bytes | undefined {
+    if (content.length === 1) return content[0];
+    let length = 0;
+    for (const bytes of content) {
+      if (length + bytes.length > JOIN_BYTES) return undefined;
+      this.#joined.set(bytes, length);
+      length += bytes.length;
+    }
+    return this.#joined.subarray(0, length);
+  }
+}

@@ -1,0 +1,63 @@
+/** Counts what a backup does, reports problems and entries as events, and feeds the counters that a renderer polls. */
+import { concatBytes, utf8, type Bytes } from '../base/bytes.ts';
+import type { SourceProblem } from '../sources/source.ts';
+import type { Change } from './directory-state.ts';
+import type { Counters, SnapEvent } from './events.ts';
+import { ProblemList } from './reports.ts';
+
+const SLASH = utf8('/');
+
+export class BackupTally {
+  readonly problems = new ProblemList();
+  readonly files: Record<Change, number> = { new: 0, changed: 0, unmodified: 0 };
+  readonly directories: Record<Change, number> = { new: 0, changed: 0, unmodified: 0 };
+  bytesTotal = 0;
+  bytesRead = 0;
+  readonly #counters: Counters;
+  readonly #emit: (event: SnapEvent) => void;
+  /** Building a path for every file costs; it is done only when somebody listens. */
+  readonly #isListening: boolean;
+
+  constructor(counters: Counters, emit: (event: SnapEvent) => void, isListening: boolean) {
+    this.#counters = counters;
+    this.#emit = emit;
+    this.#isListening = isListening;
+  }
+
+  visiting(path: Bytes): void {
+    this.#counters.currentPath = path;
+  }
+
+  file(directory: Bytes, name: Bytes, change: Change, sizeBytes: number): void {
+    this.manyFiles(change, 1, sizeBytes);
+    if (change !== 'unmodified') this.bytesRead += sizeBytes;
+    if (this.#isListening) this.#emit({ type: 'entry-stored', path: joinPath(directory, name), change, sizeBytes });
+  }
+
+  /** Files of a directory that was taken over whole. */
+  manyFiles(change: Change, count: number, sizeBytes: number): void {
+    this.files[change] += count;
+    this.bytesTotal += sizeBytes;
+    this.#counters.entriesDone += count;
+    this.#counters.bytesDone += sizeBytes;
+  }
+
+  directory(change: Change): void {
+    this.directories[change]++;
+    this.#counters.entriesDone++;
+  }
+
+  problem({ path, during, error }: SourceProblem): void {
+    this.problems.add({ path, during, code: error.code, message: error.message });
+    this.#counters.problems++;
+    this.#emit({ type: 'problem-found', path, during, code: error.code, message: error.message });
+  }
+
+  get filesTotal(): number {
+    return this.files.new + this.files.changed + this.files.unmodified;
+  }
+}
+
+export function joinPath(directory: Bytes, name: Bytes): Bytes {
+  return directory.at(-1) === 0x2f ? concatBytes([directory, name]) : concatBytes([directory, SLASH, name]);
+}
