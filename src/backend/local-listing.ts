@@ -7,8 +7,8 @@ import { isNamePart, MAX_NAME_PARTS, TEMPORARY_DIRECTORY } from './object-argume
 
 export interface ListingOptions {
   readonly signal: AbortSignal | undefined;
-  /** Called for a directory that is not there; throws when that is no answer. */
-  readonly onMissing: (error: unknown) => Promise<void>;
+  /** Called for a directory that is not there and for an empty root; throws when that is no answer. */
+  readonly onMissing: (error?: unknown) => Promise<void>;
 }
 
 /** So many stats are under way at once: enough to keep the four I/O threads of Node busy. */
@@ -41,7 +41,10 @@ async function readEntries(
   fileSystem: FileSystem, path: string, directory: string, options: ListingOptions,
 ): Promise<readonly DirectoryEntry[]> {
   try {
-    return await fileSystem.readDirectory(path);
+    const entries = await fileSystem.readDirectory(path);
+    // The mount point of a disk that is gone looks like this.
+    if (directory === '' && entries.length === 0) await options.onMissing();
+    return entries;
   } catch (error) {
     // In 'lost+found' and its like no object can lie, so that it is closed to us hides none.
     if (errnoOf(error) === 'EACCES' && !directory.split('/').every(isNamePart)) return [];

@@ -45,7 +45,7 @@ export class LocalRoot {
   }
 
   /** @throws UNAVAILABLE with the given cause unless the root is there */
-  async assertIsThere(failure: Failure, cause: unknown): Promise<void> {
+  async assertIsThere(failure: Failure, cause?: unknown): Promise<void> {
     if (!await this.isThere()) throw rootVanished(failure, cause);
   }
 }

@@ -86,7 +86,7 @@ export class LocalBackend implements Backend {
   async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<StoredObject> {
     assertObjectPrefix(prefix);
     const failure = this.#failure('list', '');
-    const onMissing = (error: unknown): Promise<void> => this.#root.assertIsThere(failure, error);
+    const onMissing = (error?: unknown): Promise<void> => this.#root.assertIsThere(failure, error);
     try {
       yield* listObjects(this.#root.fileSystem, this.#root.path, prefix, { signal: options.signal, onMissing });
     } catch (error) {
@@ -129,10 +129,12 @@ export class LocalBackend implements Backend {
 
   /** What can still be written, bytes. */
   async freeBytes(): Promise<number> {
+    const failure = this.#failure('stat', '');
     try {
+      await this.#root.assertIsThere(failure);
       return await this.#root.fileSystem.freeBytes(this.#root.path);
     } catch (error) {
-      throw localError(this.#failure('stat', ''), error);
+      throw translate(failure, error);
     }
   }
 

@@ -39,6 +39,7 @@ export const ERROR_CATALOGUE = {
   DAMAGE_FOUND: { kind: 'corrupt', meaning: 'Verification found damage' },
   ENTRY_UNREADABLE: { kind: 'denied', meaning: 'An entry of the source, or its metadata, cannot be read' },
   SOURCE_EMPTY: { kind: 'guard', meaning: 'The source is empty although its parent snapshot had files' },
+  ENTRY_CHANGED: { kind: 'unavailable', meaning: 'A file changed while it was read' },
   SOURCE_FAILED: { kind: 'internal', meaning: 'The source could not be read to its end, so no snapshot was made' },
   COMMAND_FAILED: { kind: 'internal', meaning: 'The command whose output was to be stored failed, so no snapshot was made' },
   UNAVAILABLE: { kind: 'unavailable', meaning: 'The storage did not answer or answered with a passing error' },

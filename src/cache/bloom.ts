@@ -19,9 +19,13 @@ export function filterBlocks(count: number): number {
   return Math.max(1, Math.ceil((count * BITS_PER_KEY) / BLOCK_BITS));
 }
 
-/** Adds the ID at `at` of `ids` to the filter of `blocks` blocks at the start of `filter`. */
-export function addToFilter(filter: Bytes, blocks: number, ids: Bytes, at: number): void {
-  const block = FILTER_BLOCK_BYTES * bucketOf(leadingBits(ids, at), blocks);
+/** Number of the block that an ID belongs to, in the order of IDs. */
+export function filterBlockOf(ids: Bytes, at: number, blocks: number): number {
+  return bucketOf(leadingBits(ids, at), blocks);
+}
+
+/** Adds the ID at `at` of `ids` to the block that starts at `block` of `filter`. */
+export function addToFilter(filter: Bytes, block: number, ids: Bytes, at: number): void {
   const first = middleBits(ids, at + 8);
   const second = middleBits(ids, at + 12);
   setBit(filter, block, first & 511);
@@ -34,7 +38,7 @@ export function addToFilter(filter: Bytes, blocks: number, ids: Bytes, at: numbe
 
 /** False: the ID was never added. `start` is the first byte of the filter. */
 export function mayContain(filter: Bytes, start: number, blocks: number, id: Bytes): boolean {
-  const block = start + FILTER_BLOCK_BYTES * bucketOf(leadingBits(id, 0), blocks);
+  const block = start + FILTER_BLOCK_BYTES * filterBlockOf(id, 0, blocks);
   const first = middleBits(id, 8);
   if (!hasBit(filter, block, first & 511) || !hasBit(filter, block, (first >>> 9) & 511) || !hasBit(filter, block, (first >>> 18) & 511)) {
     return false;

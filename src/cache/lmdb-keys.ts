@@ -23,7 +23,7 @@ export const KEY_SPACE = {
   file: 8,
   /** Name -> bytes of an object. */
   object: 9,
-  /** Name -> u32 hour of last use, u32 size. */
+  /** Name -> u32 seconds of last use, u32 size. */
   objectUse: 10,
   /** u32 run number, u32 bucket -> chunk records. */
   bucket: 240,
@@ -48,4 +48,15 @@ export function numberKey(space: KeySpace, ...numbers: readonly number[]): Uint8
 
 export function metaKey(name: string): Uint8Array {
   return bytesKey(KEY_SPACE.meta, Buffer.from(name, 'latin1'));
+}
+
+/** Makes bucket keys, each in the memory of the one before. */
+export function bucketKeys(): (run: number, bucket: number) => Uint8Array {
+  const key = numberKey(KEY_SPACE.bucket, 0, 0);
+  const view = new DataView(key.buffer);
+  return (run, bucket) => {
+    view.setUint32(1, run);
+    view.setUint32(5, bucket);
+    return key;
+  };
 }

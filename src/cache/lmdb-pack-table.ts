@@ -1,8 +1,8 @@
 /** Packs, their numbers, and which segment lists which pack, in LMDB. */
-import { toHex, viewOf, type Bytes } from '../base/bytes.ts';
+import { equalBytes, toHex, viewOf, type Bytes } from '../base/bytes.ts';
 import { invariant, SnapError } from '../base/errors.ts';
 import { idBytes, packIdFromBytes, segmentIdFromBytes, type PackId, type SegmentId } from '../format/ids.ts';
-import type { PackNumber, PackRecord, SegmentContent } from './cache.ts';
+import type { PackNumber, PackRecord } from './cache.ts';
 import { bytesKey, KEY_SPACE, metaKey, numberKey } from './lmdb-keys.ts';
 import { getNumber, putNumber, type LmdbEnvironment } from './lmdb-environment.ts';
 import type { LmdbStore } from './lmdb-store.ts';
@@ -19,6 +19,19 @@ const MAX_NUMBER = 0xffff_ffff;
 export interface PackClaim {
   readonly pack: Omit<PackRecord, 'number'>;
   readonly checksum: Bytes;
+}
+
+/** What the cache says of the pack of a claim. */
+interface Standing {
+  readonly former: PackNumber | undefined;
+  readonly hasRecord: boolean;
+  /** The record says exactly the same. */
+  readonly isKnown: boolean;
+}
+
+export interface ClaimPlan extends Standing {
+  readonly claim: PackClaim;
+  readonly number: PackNumber;
 }
 
 export class LmdbPackTable {
@@ -56,7 +69,7 @@ export class LmdbPackTable {
   }
 
   /** A number that no pack ever had; it will never be given again, whatever happens. */
-  takeNumber(): PackNumber {
+  #takeNumber(): PackNumber {
     if (this.#next === this.#end) this.#reserveBlock();
     return this.#next++;
   }
@@ -65,7 +78,7 @@ export class LmdbPackTable {
   reserve(id: PackId): PackNumber {
     const known = this.number(id);
     if (known !== undefined) return known;
-    const number = this.takeNumber();
+    const number = this.#takeNumber();
     this.#reserved.set(id, number);
     this.#store.defer(() => this.#putNumber(id, number));
     return number;
@@ -93,29 +106,32 @@ export class LmdbPackTable {
     return this.#store.peek(bytesKey(KEY_SPACE.segment, idBytes(id))) !== undefined;
   }
 
-  /** True when the pack has a record that says exactly the same. */
-  isKnown(claim: PackClaim, number: PackNumber): boolean {
-    const record = this.#store.peek(numberKey(KEY_SPACE.pack, number));
-    return record !== undefined && Buffer.compare(record.subarray(0, record.length), encodePack(claim)) === 0;
+  /** What to do with a statement about a pack; the number it gets is taken at once. */
+  planClaim(claim: PackClaim): ClaimPlan {
+    const standing = this.#standing(claim);
+    const { former, isKnown, hasRecord } = standing;
+    // Another statement about a known pack gets a number of its own, so that old and new chunk records stay apart.
+    const number = former !== undefined && (isKnown || !hasRecord) ? former : this.#takeNumber();
+    return { ...standing, claim, number };
   }
 
-  hasRecord(number: PackNumber): boolean {
-    return this.#store.peek(numberKey(KEY_SPACE.pack, number)) !== undefined;
+  /** False when another process changed what the plan was made from. */
+  isCurrent(plan: ClaimPlan): boolean {
+    const { former, isKnown, hasRecord } = this.#standing(plan.claim);
+    return former === plan.former && isKnown === plan.isKnown && hasRecord === plan.hasRecord;
   }
 
-  /** Inside a transaction: stores a segment and those of its packs that were not known under their numbers. */
-  putSegment(content: SegmentContent, numbers: readonly PackNumber[], claims: readonly PackClaim[]): void {
-    const list = new Uint8Array(4 * numbers.length);
-    numbers.forEach((number, i) => viewOf(list).setUint32(4 * i, number));
-    this.#store.put(bytesKey(KEY_SPACE.segment, idBytes(content.id)), list);
-    claims.forEach((claim, i) => {
-      const number = numbers[i]!;
-      const former = this.number(claim.pack.id);
-      // The last word counts: a repaired segment replaces what a wrong one said of the pack.
+  /** Inside a transaction: stores a segment with its packs. The last word about a pack counts. */
+  putSegment(id: SegmentId, plans: readonly ClaimPlan[]): void {
+    const list = new Uint8Array(4 * plans.length);
+    plans.forEach((plan, i) => viewOf(list).setUint32(4 * i, plan.number));
+    this.#store.put(bytesKey(KEY_SPACE.segment, idBytes(id)), list);
+    for (const { claim, number, former, isKnown } of plans) {
+      if (isKnown) continue;
       if (former !== undefined && former !== number) this.#forgetPack(former);
       this.#putNumber(claim.pack.id, number);
       this.#store.put(numberKey(KEY_SPACE.pack, number), encodePack(claim));
-    });
+    }
     this.#countChange();
   }
 
@@ -145,6 +161,13 @@ export class LmdbPackTable {
     for (const number of numbers) this.#store.remove(numberKey(KEY_SPACE.deadPack, number));
   }
 
+  #standing(claim: PackClaim): Standing {
+    const former = this.number(claim.pack.id);
+    const record = former === undefined ? undefined : this.#store.peek(numberKey(KEY_SPACE.pack, former));
+    const isKnown = record !== undefined && equalBytes(record.subarray(0, record.length), encodePack(claim));
+    return { former, isKnown, hasRecord: record !== undefined };
+  }
+
   #forgetPack(number: PackNumber): void {
     const record = this.pack(number);
     if (record === undefined) return;
@@ -153,7 +176,7 @@ export class LmdbPackTable {
     if (current !== undefined && readNumber(current) === number) this.#store.remove(key);
     this.#reserved.delete(record.id);
     this.#store.remove(numberKey(KEY_SPACE.pack, number));
-    this.#store.put(numberKey(KEY_SPACE.deadPack, number), new Uint8Array(0));
+    this.#store.put(numberKey(KEY_SPACE.deadPack, number), new Uint8Array(1));
   }
 
   #reserveBlock(): void {

@@ -78,7 +78,8 @@ export class LmdbStore {
   }
 
   isEmpty(): boolean {
-    return this.#guard('read', () => this.#database.getKeysCount({ limit: 1 })) === 0;
+    for (const _key of this.#guard('read', () => this.#database.getKeys({ limit: 1 }))) return false;
+    return true;
   }
 
   /** A reader that keeps seeing the state of now, until it is closed. */

@@ -62,7 +62,8 @@ function shadowedKeys(flags: FlagSet, origins: Origins, group: readonly string[]
     const here = group.filter(key => textsAt(flags, key, origins, level) !== undefined);
     // Variables are often set globally by different hands; flags and one file are written by one.
     if (here.length > 1 && level !== 'environment') {
-      throw new SnapError('USAGE', `${originName(flags, here[0]!, origins, level)} and ${originName(flags, here[1]!, origins, level)} exclude each other`, { hint: 'Keep one of them' });
+      const [first, second] = here.map(key => (level === 'given' ? spelling(flags[key]!) : flags[key]!.name));
+      throw new SnapError('USAGE', `'${first}' and '${second}'${level === 'file' ? ` in '${origins.filePath}'` : ''} exclude each other`, { hint: 'Keep one of them' });
     }
     if (here.length > 0) return group.filter(key => key !== here[0]);
   }

@@ -39,6 +39,7 @@ export class ProcessTerminal implements Terminal {
   readonly #process: NodeJS.Process;
   #statusLine = '';
   #isClosed = false;
+  #isAsking = false;
 
   constructor(process: NodeJS.Process) {
     this.#process = process;
@@ -70,6 +71,7 @@ export class ProcessTerminal implements Terminal {
 
   status(line: string | undefined): void {
     const next = this.drawsStatus ? line ?? '' : '';
+    if (this.#isAsking) return; // a question stands there
     if (next === this.#statusLine) return;
     this.#process.stderr.write(`\r\u001b[2K${next}`);
     this.#statusLine = next;
@@ -91,11 +93,14 @@ export class ProcessTerminal implements Terminal {
 
   async askSecret(question: string): Promise<string> {
     const { stdin, stderr } = this.#process;
+    this.status(undefined);
+    this.#isAsking = true;
     stderr.write(question);
     stdin.setRawMode(true);
     try {
       return await readHiddenLine(stdin);
     } finally {
+      this.#isAsking = false;
       stdin.setRawMode(false);
       stdin.pause();
       stderr.write('\n');
@@ -105,6 +110,7 @@ export class ProcessTerminal implements Terminal {
   async ask(question: string, signal: AbortSignal): Promise<string | undefined> {
     const { stdin, stderr } = this.#process;
     this.status(undefined);
+    this.#isAsking = true;
     stderr.write(question);
     const patience = new AbortController();
     const stop = (): void => patience.abort(signal.reason);
@@ -114,6 +120,7 @@ export class ProcessTerminal implements Terminal {
       if (this.isInteractive) return await line;
       return await Promise.race([line, systemClock.sleep(PIPED_ANSWER_MS, patience.signal).then(() => undefined)]);
     } finally {
+      this.#isAsking = false;
       signal.removeEventListener('abort', stop);
       patience.abort();
       stdin.pause();

@@ -4,6 +4,7 @@
  */
 import type { Bytes } from '../base/bytes.ts';
 import { KiB } from '../base/units.ts';
+import { LEAST_SAVING } from '../format/frame.ts';
 import type { Compressor } from '../kernel/kernel.ts';
 
 const SAMPLE_BYTES = 1 * KiB;
@@ -21,9 +22,9 @@ const SMALLEST_INPUT = 32 * KiB;
  */
 const SUSPICIOUS_BITS = 7.5;
 
-/** Compression counts only if it saves at least this share: result below `length - length / 32`. */
+/** The compressed length from which on a frame is rather stored raw. */
 export function largestWorthwhile(rawLength: number): number {
-  return rawLength - (rawLength >>> 5);
+  return rawLength - Math.floor(rawLength / LEAST_SAVING);
 }
 
 export class EntropyProbe {

@@ -1,20 +1,11 @@
 /** Which chunks share a frame (repository design, section 4.6). Pure: it collects bytes and seals nothing. */
-import { type Bytes, viewOf } from '../base/bytes.ts';
-import { CHUNK_ID_BYTES } from '../format/ids.ts';
+import type { Bytes } from '../base/bytes.ts';
 import { MAX_GROUP_FRAME_BYTES, MAX_GROUP_FRAME_CHUNKS, OWN_FRAME_BYTES } from '../format/limits.ts';
-
-/** 32 id | u32 length: a chunk in `SealedFrame.chunks`. */
-export const FRAME_CHUNK_BYTES = 36;
+import { FRAME_CHUNK_BYTES, writeFrameChunk } from './frame-chunks.ts';
 
 /** True for a chunk that does not share a frame. */
 export function needsOwnFrame(chunkBytes: number): boolean {
   return chunkBytes >= OWN_FRAME_BYTES;
-}
-
-export function writeFrameChunk(chunks: Bytes, i: number, id: Bytes, length: number): void {
-  const at = i * FRAME_CHUNK_BYTES;
-  chunks.set(id, at);
-  viewOf(chunks).setUint32(at + CHUNK_ID_BYTES, length, true);
 }
 
 /** Collects small chunks of one walker, in walk order, until their frame should be closed. */

@@ -4,7 +4,7 @@ import { type Bytes, isAllZero } from '../base/bytes.ts';
 import { type NativeFileSystem, READ_CHANGED, READ_RESULT_FIELDS, READ_TOO_LARGE, STAT_RECORD_BYTES } from '../base/native-filesystem.ts';
 import { StatRecords } from '../base/stat-record.ts';
 import { MiB } from '../base/units.ts';
-import type { KnownChunks } from '../cache/cache.ts';
+import type { IndexAccess, KnownChunks } from '../cache/cache.ts';
 import { chooseProfile, PROFILE_PROBE_BYTES } from '../format/chunking.ts';
 import type { CutParameters, Kernel } from '../kernel/kernel.ts';
 import { AnswerWriter } from './answer-writer.ts';
@@ -20,6 +20,10 @@ import { FrameSealer } from './frame-sealer.ts';
 import { OpenPacks } from './open-packs.ts';
 import { type ChunkSink, type CoveredRange, type CutRange, RangeCutter } from './range-cutter.ts';
 import { StreamCutter } from './stream-cutter.ts';
+
+/** Opens this thread's view of the chunk index. */
+export type OpenKnownChunks = (access: IndexAccess) => Promise<OpenedKnownChunks>;
+export type OpenedKnownChunks = KnownChunks & { close(): Promise<void> };
 
 /** What an ingest works with; everything belongs to its thread but the claim table. */
 export interface IngestParts {

@@ -3,12 +3,14 @@ import type { Random } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { MiB } from '../base/units.ts';
 import type { PackNumber } from '../cache/cache.ts';
+import { FrameCipher } from '../format/frame.ts';
 import { MAX_GROUP_FRAME_CHUNKS, MAX_PACK_BYTES, MAX_PACK_CHUNKS, MAX_PACK_FRAMES } from '../format/limits.ts';
-import type { Aead, Kernel } from '../kernel/kernel.ts';
+import type { Kernel } from '../kernel/kernel.ts';
 import { ChunkSet } from './chunk-set.ts';
 import type { IngestSink, PackGrant, SealedFrame } from './engine.ts';
-import { FRAME_CHUNK_BYTES, FrameBuilder, needsOwnFrame, writeFrameChunk } from './frame-builder.ts';
-import type { FrameSealer } from './frame-sealer.ts';
+import { FrameBuilder, needsOwnFrame } from './frame-builder.ts';
+import { FRAME_CHUNK_BYTES, writeFrameChunk } from './frame-chunks.ts';
+import type { FramePack, FrameSealer } from './frame-sealer.ts';
 
 export interface OpenPacksOptions {
   readonly kernel: Kernel;
@@ -31,10 +33,7 @@ const FULL_FRAMES = MAX_PACK_FRAMES - 2;
 /** The frame builder may add one full frame of chunks before the pack is looked at again. */
 const FULL_CHUNKS = MAX_PACK_CHUNKS - MAX_GROUP_FRAME_CHUNKS;
 
-interface OpenPack {
-  readonly number: PackNumber;
-  readonly aead: Aead;
-  readonly framePrefix: Bytes;
+interface OpenPack extends FramePack {
   readonly frameKey: Bytes;
   /** IDs of its chunks, those in the frame builder included. */
   readonly ids: ChunkSet;
@@ -112,8 +111,8 @@ export class OpenPacks {
 
   #openPack(): OpenPack {
     const { pack, suite, frameKey, framePrefix } = this.#options.takeGrant();
-    const aead = this.#options.kernel.createAead(suite, frameKey);
-    return { number: pack, aead, framePrefix, frameKey, ids: new ChunkSet(), frames: 0, storedBytes: 0 };
+    const cipher = new FrameCipher(this.#options.kernel.createAead(suite, frameKey), framePrefix);
+    return { number: pack, cipher, frameKey, ids: new ChunkSet(), frames: 0, storedBytes: 0 };
   }
 
   #endFrame(): void {

@@ -2,12 +2,13 @@
  * Stores tree nodes: names them by their keyed hash, puts new ones into frames of tree packs, and says in which pack a node
  * lies. Runs on the calling thread, since a parent needs the ID of its child and nodes are a small share of all bytes.
  */
-import { concatBytes, viewOf, type Bytes } from '../base/bytes.ts';
+import type { Bytes } from '../base/bytes.ts';
 import type { PackNumber } from '../cache/cache.ts';
-import type { SealedFrame } from '../engine/engine.ts';
-import { FrameSealer } from '../format/frame-sealer.ts';
+import { FrameBuilder, needsOwnFrame } from '../engine/frame-builder.ts';
+import { FRAME_CHUNK_BYTES, writeFrameChunk } from '../engine/frame-chunks.ts';
+import { FrameSealer, type FramePack } from '../engine/frame-sealer.ts';
+import { FrameCipher } from '../format/frame.ts';
 import { chunkIdFromBytes, chunkIdKey, type ChunkId } from '../format/ids.ts';
-import { MAX_GROUP_FRAME_BYTES, MAX_GROUP_FRAME_CHUNKS, OWN_FRAME_BYTES } from '../format/limits.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { TREE_PACK_BYTES, type PackAssembler } from './pack-assembler.ts';
 
@@ -16,9 +17,7 @@ export interface NodeSink {
   put(node: Bytes): ChunkId;
 }
 
-interface OpenTreePack {
-  readonly number: PackNumber;
-  readonly sealer: FrameSealer;
+interface OpenTreePack extends FramePack {
   frames: number;
   storedBytes: number;
   /** IDs in this pack; forgotten when the cache knows the pack. */
@@ -28,18 +27,17 @@ interface OpenTreePack {
 export class TreeWriter {
   readonly #repository: OpenRepository;
   readonly #assembler: PackAssembler;
-  readonly #compressionLevel: number;
+  readonly #sealer: FrameSealer;
+  readonly #builder = new FrameBuilder();
   /** Packs of this session that the cache does not answer for yet, the open one last. */
-  readonly #recent: OpenTreePack[] = [];
-  #group: { id: ChunkId; node: Bytes }[] = [];
-  #groupBytes = 0;
+  #recent: OpenTreePack[] = [];
   #pack: OpenTreePack | undefined;
   nodesAdded = 0;
 
   constructor(repository: OpenRepository, assembler: PackAssembler, compressionLevel: number) {
     this.#repository = repository;
     this.#assembler = assembler;
-    this.#compressionLevel = compressionLevel;
+    this.#sealer = new FrameSealer(repository.kernel, repository.keys.treeHasher, compressionLevel);
   }
 
   /** A sink that notes the pack of every node in `packs`. */
@@ -70,44 +68,41 @@ export class TreeWriter {
   }
 
   #add(id: ChunkId, key: string, node: Bytes): PackNumber {
-    if (node.length >= OWN_FRAME_BYTES || this.#groupBytes + node.length > MAX_GROUP_FRAME_BYTES || this.#group.length === MAX_GROUP_FRAME_CHUNKS) this.#sealGroup();
-    if (this.#pack !== undefined && this.#pack.storedBytes >= TREE_PACK_BYTES && this.#group.length === 0) this.#closePack();
+    const isOwn = needsOwnFrame(node.length);
+    if (isOwn || !this.#builder.fits(node.length)) this.#sealGroup();
+    if (this.#pack !== undefined && this.#pack.storedBytes >= TREE_PACK_BYTES && this.#builder.isEmpty) this.#closePack();
     const pack = this.#pack ??= this.#openPack();
-    this.#group.push({ id, node });
-    this.#groupBytes += node.length;
     pack.ids.add(key);
     this.nodesAdded++;
-    if (node.length >= OWN_FRAME_BYTES) this.#sealGroup();
+    if (isOwn) {
+      const chunks = new Uint8Array(FRAME_CHUNK_BYTES);
+      writeFrameChunk(chunks, 0, id, node.length);
+      this.#seal(pack, node, chunks);
+    } else this.#builder.add(id, node);
     return pack.number;
   }
 
   #openPack(): OpenTreePack {
+    const { cache, kernel } = this.#repository;
     // Packs that became durable and indexed answer through the cache now.
-    const { cache } = this.#repository;
-    const waiting = this.#recent.filter(pack => cache.chunks.pack(pack.number) === undefined);
-    this.#recent.splice(0, this.#recent.length, ...waiting);
+    this.#recent = this.#recent.filter(pack => cache.chunks.pack(pack.number) === undefined);
     const grant = this.#assembler.grant('tree');
-    const sealer = new FrameSealer(this.#repository.kernel, grant, this.#repository.keys.treeHasher, this.#compressionLevel);
-    const pack: OpenTreePack = { number: grant.pack, sealer, frames: 0, storedBytes: 0, ids: new Set() };
+    const cipher = new FrameCipher(kernel.createAead(grant.suite, grant.frameKey), grant.framePrefix);
+    const pack: OpenTreePack = { number: grant.pack, cipher, frames: 0, storedBytes: 0, ids: new Set() };
     this.#recent.push(pack);
     return pack;
   }
 
   #sealGroup(): void {
-    if (this.#group.length === 0) return;
-    const pack = this.#pack!;
-    const chunks = new Uint8Array(36 * this.#group.length);
-    const view = viewOf(chunks);
-    this.#group.forEach(({ id, node }, i) => {
-      chunks.set(id, 36 * i);
-      view.setUint32(36 * i + 32, node.length, true);
-    });
-    const frame: SealedFrame = { pack: pack.number, ...pack.sealer.seal(pack.frames, concatBytes(this.#group.map(each => each.node)), chunks) };
-    pack.frames++;
+    if (this.#builder.isEmpty) return;
+    this.#seal(this.#pack!, this.#builder.plaintext, this.#builder.copyChunks());
+    this.#builder.clear();
+  }
+
+  #seal(pack: OpenTreePack, plaintext: Bytes, chunks: Uint8Array<ArrayBuffer>): void {
+    const frame = this.#sealer.seal(pack, pack.frames++, plaintext, chunks);
     pack.storedBytes += frame.stored.length;
     this.#assembler.addFrames([frame]);
-    this.#group = [];
-    this.#groupBytes = 0;
   }
 
   #closePack(): void {
@@ -117,4 +112,3 @@ export class TreeWriter {
     this.#pack = undefined;
   }
 }
-

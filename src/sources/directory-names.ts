@@ -77,7 +77,7 @@ export function findMarker(
     const name = packedName(marker.name);
     if (!containsName(packed, name)) continue;
     try {
-      if (startsWithHeader(native, directory, marker)) return name;
+      if (hasMarker(native, directory, marker)) return name;
     } catch (error) {
       if (!isNativeError(error)) throw error;
       if (!NO_MARKER.has(error.code)) onProblem(marker, error);
@@ -103,7 +103,8 @@ function containsName(packed: Bytes, name: Bytes): boolean {
   return false;
 }
 
-function startsWithHeader(native: NativeFileSystem, directory: number, { name, header }: ExcludeMarker): boolean {
+/** Whether the directory has the marker. @throws NativeError when it is there and cannot be read */
+export function hasMarker(native: NativeFileSystem, directory: number, { name, header }: ExcludeMarker): boolean {
   // Looked at first: opening a device can have effects.
   const stat = new StatRecords(native.stats(directory, packedName(name)));
   if (stat.errno(0) !== 0 || stat.type(0) !== TYPE_FILE) return false;

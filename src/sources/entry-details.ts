@@ -1,7 +1,6 @@
 /** Link targets and extended attributes of entries, read in batches. */
 import { concatBytes, viewOf, type Bytes } from '../base/bytes.ts';
 import type { NativeFileSystem } from '../base/native-filesystem.ts';
-import { StatRecords, TYPE_SYMLINK } from '../base/stat-record.ts';
 import type { EntryDetails, SourceProblem } from './source.ts';
 import { problemOf, unreadableErrno } from './unreadable.ts';
 
@@ -12,8 +11,7 @@ export interface DetailsRequest {
   /** Open directory that holds the entries. */
   readonly directory: number;
   readonly names: readonly Bytes[];
-  /** One stat record for each name. */
-  readonly stats: StatRecords;
+  readonly isSymlink: (i: number) => boolean;
   readonly pathOf: (i: number) => Bytes;
   readonly onProblem: (problem: SourceProblem) => void;
 }
@@ -26,7 +24,7 @@ export function readDetails(request: DetailsRequest): EntryDetails[] {
   const attributes = decodeXattrs(native.xattrs(directory, packed), names.length);
   return attributes.map(({ errno, xattrs }, i) => {
     if (errno !== 0) onProblem({ path: pathOf(i), during: 'metadata', error: unreadableErrno(pathOf(i), 'metadata', errno) });
-    const linkTarget = request.stats.type(i) === TYPE_SYMLINK ? readLink(request, i) : undefined;
+    const linkTarget = request.isSymlink(i) ? readLink(request, i) : undefined;
     return linkTarget === undefined ? { xattrs } : { xattrs, linkTarget };
   });
 }

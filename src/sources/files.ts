@@ -1,10 +1,9 @@
 /** Files and directories of this machine as a source. */
-import { constants } from 'node:os';
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { invariant, SnapError, throwIfAborted } from '../base/errors.ts';
 import { nativeFileSystem, type NativeFileSystem } from '../base/native-filesystem.ts';
-import { StatRecords } from '../base/stat-record.ts';
+import { StatRecords, TYPE_SYMLINK } from '../base/stat-record.ts';
 import { nameOffsets } from './directory-names.ts';
 import { readDescriptorDetails, readDetails } from './entry-details.ts';
 import { compileExcludes, type ExcludeMatcher } from './exclude.ts';
@@ -157,4 +156,21 @@ class FileTree implements TreeSource {
   async finish(): Promise<void> {
     if (!this.#isDelivered) throw new SnapError('SOURCE_FAILED', 'The walk through the source did not come to its end');
   }
+}
+
+function isSymlink(records: StatRecords, i: number): boolean {
+  return records.type(i) === TYPE_SYMLINK;
+}
+
+/** A directory service that is out of order costs the name only: the number is stored anyway. */
+function remember(names: Map<number, string | undefined>, id: number, look: (id: number) => string | undefined): string | undefined {
+  if (!names.has(id)) {
+    try {
+      names.set(id, look(id));
+    } catch (error) {
+      if (!isNativeError(error)) throw error;
+      names.set(id, undefined);
+    }
+  }
+  return names.get(id);
 }

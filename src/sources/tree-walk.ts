@@ -4,9 +4,9 @@
  * The stack is explicit, so depth costs heap only; of a directory only its names are held, never the stat records of more
  * than one slice.
  */
+import { constants } from 'node:os';
 import { equalBytes, type Bytes } from '../base/bytes.ts';
-import type { NativeFileSystem } from '../base/native-filesystem.ts';
-import { STAT_RECORD_BYTES } from '../base/native-filesystem.ts';
+import { STAT_RECORD_BYTES, type NativeFileSystem } from '../base/native-filesystem.ts';
 import { StatRecords, TYPE_DIRECTORY, TYPE_FILE } from '../base/stat-record.ts';
 import { dropExcludedNames, filterNames, findMarker, nameOffsets, skipNames } from './directory-names.ts';
 import type { ExcludeMatcher } from './exclude.ts';
@@ -59,6 +59,7 @@ interface Frame {
 }
 
 const NO_NAMES = new Uint8Array(0);
+const { ENOENT } = constants.errno;
 
 export class TreeWalk {
   readonly #options: WalkOptions;
@@ -286,4 +287,3 @@ class SliceEntries {
   }
 }
 
-const ENOENT = 2;

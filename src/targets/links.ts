@@ -1,9 +1,8 @@
 /** Everything but regular files and directories: symlinks, fifos, sockets, devices, further names of one file, bare metadata. */
 import { type Bytes, equalBytes } from '../base/bytes.ts';
-import {
-  StatRecords, TYPE_BLOCK_DEVICE, TYPE_CHARACTER_DEVICE, TYPE_DIRECTORY, TYPE_FIFO, TYPE_SOCKET,
-} from '../base/stat-record.ts';
+import { TYPE_BLOCK_DEVICE, TYPE_CHARACTER_DEVICE, TYPE_DIRECTORY, TYPE_FIFO, TYPE_SOCKET } from '../base/stat-record.ts';
 import type { Entry, EntryType } from '../format/tree-node.ts';
+import { DIRECTORY_BIRTH_KNOWN, DIRECTORY_NEW } from './directory-table.ts';
 import { statAt } from './existing.ts';
 import { type FoundMetadata, setMetadata } from './metadata.ts';
 import { NameSpot } from './spot.ts';
@@ -24,11 +23,16 @@ export class Links {
   }
 
   special(parent: TargetHandle, entry: Entry): TargetProblem | undefined {
-    return this.#place(parent, entry, `make the ${entry.type}`, directory => {
-      const claim = this.#tree.claim(parent, directory, entry, name => this.#make(directory, name, entry));
-      if (claim.kind === 'made') this.#describe(parent, directory, entry, claim.name, this.#tree.foundAt(directory, claim.name, entry));
-      return claim;
-    });
+    try {
+      const directory = this.#tree.chain.descriptor(parent);
+      return this.#tree.place(
+        parent, directory, entry,
+        name => this.#make(directory, name, entry),
+        (_made, name) => this.#describe(parent, directory, entry, name, this.#foundOfNew(parent, directory, entry, name)),
+      );
+    } catch (error) {
+      return this.#tree.problem(parent, entry.name, `make the ${entry.type}`, error);
+    }
   }
 
   #make(directory: number, name: Bytes, entry: Entry): void {
@@ -40,13 +44,25 @@ export class Links {
     fs.makeNodeAt(directory, name, type | PRIVATE_MODE, major, minor);
   }
 
+  #foundOfNew(parent: TargetHandle, directory: number, entry: Entry, name: Bytes): FoundMetadata {
+    const { fs, table } = this.#tree;
+    // Symlinks inherit no access control list, which is the only attribute of a new entry that would have to go.
+    const xattrs = entry.type === 'symlink' ? { xattrs: [] } : {};
+    if (table.has(parent, DIRECTORY_BIRTH_KNOWN)) return { uid: table.birthUid(parent), gid: table.birthGid(parent), ...xattrs };
+    const stat = statAt(fs, directory, name);
+    if (stat === undefined) throw changedMeanwhile();
+    return { uid: stat.uid(0), gid: stat.gid(0), ...xattrs };
+  }
+
   hardLink(parent: TargetHandle, entry: Entry, originalParent: TargetHandle, originalName: Bytes): TargetProblem | undefined {
-    const { fs, chain } = this.#tree;
-    return this.#place(parent, entry, 'make the hard link', () => {
+    const { fs, chain, table } = this.#tree;
+    try {
       const [from, directory] = chain.descriptors(originalParent, parent);
-      if (this.#isSame(from, originalName, directory, entry.name)) return { kind: 'keep' };
-      return this.#tree.claim(parent, directory, entry, name => fs.makeLinkAt(from, originalName, directory, name));
-    });
+      if (!table.has(parent, DIRECTORY_NEW) && this.#isSame(from, originalName, directory, entry.name)) return undefined;
+      return this.#tree.place(parent, directory, entry, name => fs.makeLinkAt(from, originalName, directory, name), () => undefined);
+    } catch (error) {
+      return this.#tree.problem(parent, entry.name, 'make the hard link', error);
+    }
   }
 
   /** Renaming one name of a file over another one does nothing, so the temporary name would stay. */

@@ -100,6 +100,23 @@ export class TargetTree {
     ) };
   }
 
+  /** Takes the name for an entry that is made and completed in one go; what fails half-way is removed. @throws NativeError */
+  place<Made>(
+    parent: TargetHandle, directory: number, entry: Entry, make: (name: Bytes) => Made, complete: (made: Made, name: Bytes) => void,
+  ): TargetProblem | undefined {
+    const claim = this.claim(parent, directory, entry, make);
+    if (claim.kind === 'problem') return claim.problem;
+    if (claim.kind === 'keep') return undefined;
+    try {
+      complete(claim.made, claim.name);
+      this.publish(directory, claim, entry.name);
+    } catch (error) {
+      this.discard(directory, claim.name);
+      throw error;
+    }
+    return undefined;
+  }
+
   /** `make` is given a free name in the directory, and fails with EEXIST when it is not free. @throws NativeError */
   claim<Made>(parent: TargetHandle, directory: number, entry: Entry, make: (name: Bytes) => Made): Claim<Made> {
     try {

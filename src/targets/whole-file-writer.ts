@@ -21,19 +21,14 @@ export class WholeFileWriter {
     const { fs, chain } = this.#tree;
     try {
       const directory = chain.descriptor(parent);
-      const claim = this.#tree.claim(parent, directory, entry, name => fs.openFileAt(directory, name, NEW_FILE));
-      if (claim.kind !== 'made') return claim.kind === 'problem' ? claim.problem : undefined;
-      try {
-        this.#fill(parent, directory, entry, content, claim.made, claim.name);
-        this.#tree.publish(directory, claim, entry.name);
-      } catch (error) {
-        this.#tree.discard(directory, claim.name);
-        throw error;
-      }
+      return this.#tree.place(
+        parent, directory, entry,
+        name => fs.openFileAt(directory, name, NEW_FILE),
+        (descriptor, name) => this.#fill(parent, directory, entry, content, descriptor, name),
+      );
     } catch (error) {
       return this.#tree.problem(parent, entry.name, 'write the file', error);
     }
-    return undefined;
   }
 
   #fill(parent: TargetHandle, directory: number, entry: Entry, content: readonly Bytes[], descriptor: number, name: Bytes): void {

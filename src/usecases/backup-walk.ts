@@ -3,7 +3,7 @@
  * (architecture, "Backup"). Directories are finished by `DirectoryAssembly` as soon as nothing in them waits any more.
  */
 import { throwIfAborted } from '../base/errors.ts';
-import { equalBytes } from '../base/bytes.ts';
+import { equalBytes, type Bytes } from '../base/bytes.ts';
 import { TYPE_FILE } from '../base/stat-record.ts';
 import type { ChunkId } from '../format/ids.ts';
 import type { Entry, Time } from '../format/tree-node.ts';
@@ -12,7 +12,6 @@ import type { DirectorySlice, TreeSource } from '../sources/source.ts';
 import type { BackupTally } from './backup-tally.ts';
 import { isUnchanged, type ChangeRules } from './change-detection.ts';
 import type { ClosureCheck } from './closure-check.ts';
-import type { ContentIngest } from './content-ingest.ts';
 import type { DirectoryAssembly } from './directory-assembly.ts';
 import type { DirectoryRecords } from './directory-records.ts';
 import { DirectoryState, SliceState, type ParentSlot } from './directory-state.ts';
@@ -25,12 +24,19 @@ export interface PendingFile {
   readonly index: number;
 }
 
+/** Where files go that must be read. */
+export interface FileSink {
+  addFile(directory: Bytes, name: Bytes, stat: Bytes, sizeBytes: number, slot: PendingFile): Promise<void>;
+  /** Waits while the rest is slower than the walk. */
+  backPressure(): Promise<void>;
+}
+
 export interface WalkParts {
   readonly source: TreeSource;
   readonly trees: TreeReader;
   readonly closure: ClosureCheck;
   readonly records: DirectoryRecords;
-  readonly ingest: ContentIngest<PendingFile>;
+  readonly ingest: FileSink;
   readonly assembly: DirectoryAssembly;
   readonly tally: BackupTally;
   /** False for full backups: everything is read again. */

@@ -68,6 +68,8 @@ export class DirectoryState {
   readonly packs = new Set<PackNumber>();
   /** Chunks that another thread was storing when this directory referred to them; their pack is known later. */
   readonly unresolved: Bytes[] = [];
+  /** Nodes of the subdirectories, in name order. */
+  readonly childNodes: ChunkId[] = [];
   files = 0;
   bytes = 0;
 

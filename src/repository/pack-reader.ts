@@ -1,0 +1,120 @@
+/** Reads frames of packs: finds the keys of a pack in its header, keeps opened frames of small chunks for the next look. */
+import { SnapError } from '../base/errors.ts';
+import { equalBytes, type Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import { MiB } from '../base/units.ts';
+import type { ChunkLocation, PackNumber, PackRecord } from '../cache/cache.ts';
+import { corrupt } from '../format/decode-error.ts';
+import { encodeFramePrefix, FrameCipher, frameRecordAt, openFrame, type FrameRecord } from '../format/frame.ts';
+import { decodeHeader, HEADER_BYTES } from '../format/header.ts';
+import { toHex } from '../base/bytes.ts';
+import type { PackIdentity } from '../format/key-derivation.ts';
+import { packName } from '../format/object-names.ts';
+import type { AeadSuite, Hasher } from '../kernel/kernel.ts';
+import type { OpenRepository } from './opened-repository.ts';
+
+/** Plaintext of opened frames that is kept. */
+const FRAME_CACHE_BYTES = 24 * MiB;
+const IDENTITY_CACHE = 4096;
+
+/** What opening the frames of one pack takes. */
+export interface PackOpening {
+  readonly record: PackRecord;
+  readonly identity: PackIdentity;
+}
+
+export class PackReader {
+  readonly #repository: OpenRepository;
+  readonly #identities = new Map<PackNumber, PackIdentity>();
+  readonly #ciphers = new Map<PackNumber, FrameCipher>();
+  readonly #frames = new Map<string, Bytes>();
+  #frameBytes = 0;
+  #dataHasher: Hasher | undefined;
+
+  constructor(repository: OpenRepository) {
+    this.#repository = repository;
+  }
+
+  /** Identity of a pack from its header: salt and suite decide its keys. @throws OBJECT_NOT_FOUND, PACK_CORRUPT */
+  async identity(record: PackRecord, options: CallOptions = {}): Promise<PackIdentity> {
+    const known = this.#identities.get(record.number);
+    if (known !== undefined) return known;
+    const name = packName(record.type, record.id);
+    const header = decodeHeader(await this.#repository.backend.read(name, { offset: 0, length: HEADER_BYTES }, options));
+    if (toHex(header.objectId) !== record.id || header.suite === 3 || header.suite !== record.suite || header.epoch !== record.epoch) {
+      throw corrupt('pack', 'its header does not fit the index', { name }, 'PACK_CORRUPT');
+    }
+    const identity: PackIdentity = { type: record.type, suite: header.suite as AeadSuite, epoch: header.epoch, id: record.id, salt: header.random };
+    if (this.#identities.size >= IDENTITY_CACHE) this.#identities.clear();
+    this.#identities.set(record.number, identity);
+    return identity;
+  }
+
+  /** The bytes of one chunk, checked against its ID. @throws CHUNK_CORRUPT, FRAME_CORRUPT, OBJECT_NOT_FOUND, INVALID_RANGE */
+  async chunk(id: Bytes, location: ChunkLocation, options: CallOptions = {}): Promise<Bytes> {
+    const { keys, kernel } = this.#repository;
+    const record = this.#recordOf(location.pack);
+    const plaintext = await this.#frame(record, location.frame, options);
+    const bytes = plaintext.subarray(location.offset, location.offset + location.length);
+    this.#dataHasher ??= kernel.createHasher(keys.content.idKeyData);
+    const hasher = record.type === 'tree' ? keys.treeHasher : this.#dataHasher;
+    if (bytes.length !== location.length || !equalBytes(hasher.hash(bytes), id)) {
+      throw new SnapError('CHUNK_CORRUPT', `Chunk ${toHex(id)} in pack '${packName(record.type, record.id)}' does not match its ID`, {
+        hint: 'Run `snap verify --read-data` to see what else is hit', context: { chunk: toHex(id), pack: record.id, frame: location.frame },
+      });
+    }
+    return bytes;
+  }
+
+  #recordOf(number: PackNumber): PackRecord {
+    const record = this.#repository.cache.chunks.pack(number);
+    if (record === undefined) throw new SnapError('INTERNAL', `The cache has no record of pack ${number}`);
+    return record;
+  }
+
+  async #frame(record: PackRecord, number: number, options: CallOptions): Promise<Bytes> {
+    const key = `${record.number}/${number}`;
+    const kept = this.#frames.get(key);
+    if (kept !== undefined) {
+      this.#frames.delete(key); // moves it to the young end
+      this.#frames.set(key, kept);
+      return kept;
+    }
+    const plaintext = await this.#openFrame(record, number, frameRecordAt(record.frames, number), options);
+    this.#keep(key, plaintext);
+    return plaintext;
+  }
+
+  async #openFrame(record: PackRecord, number: number, frame: FrameRecord, options: CallOptions): Promise<Bytes> {
+    const { backend, kernel, keys } = this.#repository;
+    const name = packName(record.type, record.id);
+    try {
+      const identity = await this.identity(record, options);
+      let cipher = this.#ciphers.get(record.number);
+      if (cipher === undefined) {
+        cipher = new FrameCipher(kernel.createAead(identity.suite, keys.packKeys(identity).frameKey), encodeFramePrefix(identity, keys.repositoryId));
+        if (this.#ciphers.size >= IDENTITY_CACHE) this.#ciphers.clear();
+        this.#ciphers.set(record.number, cipher);
+      }
+      const stored = await backend.read(name, { offset: frame.offset, length: frame.storedLength }, options);
+      const { rawLength, codec, flags } = frame;
+      return openFrame(kernel, cipher, { number, rawLength, codec, flags }, stored).slice();
+    } catch (error) {
+      if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'not-found')) throw error;
+      throw new SnapError(error.code, `Cannot read frame ${number} of pack '${name}': ${error.message}`, {
+        hint: 'Run `snap verify --read-data` to see what is hit', cause: error, context: { ...error.context, pack: record.id, frame: number },
+      });
+    }
+  }
+
+  #keep(key: string, plaintext: Bytes): void {
+    if (plaintext.length > FRAME_CACHE_BYTES / 4) return;
+    this.#frames.set(key, plaintext);
+    this.#frameBytes += plaintext.length;
+    for (const [oldest, bytes] of this.#frames) {
+      if (this.#frameBytes <= FRAME_CACHE_BYTES) break;
+      this.#frames.delete(oldest);
+      this.#frameBytes -= bytes.length;
+    }
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * A writer, from its registration to the commit: the order of the calls here is the protocol (repository design, section 6.1).
+ * Success is reported in one place, at the end of `commit`.
+ */
+import { SnapError } from '../base/errors.ts';
+import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import type { PackNumber } from '../cache/cache.ts';
+import { chunkIdFromBytes, chunkIdFromKey, chunkIdKey, type SessionId, type SnapshotId } from '../format/ids.ts';
+import { OBJECT_TYPES } from '../format/header.ts';
+import { snapshotName } from '../format/object-names.ts';
+import { encodeSnapshot, type Snapshot } from '../format/snapshot.ts';
+import { commitRecord } from './commit.ts';
+import { IndexWriter } from './index-writer.ts';
+import type { OpenRepository } from './opened-repository.ts';
+import { PackAssembler, type PackWritten } from './pack-assembler.ts';
+import { Registration, type SessionOwner } from './registration.ts';
+import { establishView, type SessionView } from './session-view.ts';
+import { TreeWriter } from './tree-writer.ts';
+
+/** Revocations that one commit survives before it gives up. */
+const MAX_ROUNDS = 5;
+/** Claimed chunks that are remembered before those that are stored by now are dropped. */
+const MAX_CLAIMED = 50_000;
+
+export interface WritingOptions extends CallOptions {
+  readonly owner: SessionOwner;
+  readonly compressionLevel: number;
+  /** Dry run: nothing is registered, stored or committed. */
+  readonly discard: boolean;
+  readonly onPackWritten?: ((pack: PackWritten) => void) | undefined;
+  readonly onRevoked?: ((sessionId: SessionId) => void) | undefined;
+}
+
+export interface Committed {
+  readonly id: SnapshotId;
+  /** The sealed record as stored. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What a commit needs to know of the session that it happens in. */
+export interface CommitIdentity {
+  readonly id: SnapshotId;
+  readonly gcNumber: number;
+}
+
+export class WritingSession {
+  readonly repository: OpenRepository;
+  readonly assembler: PackAssembler;
+  readonly trees: TreeWriter;
+  readonly #options: WritingOptions;
+  readonly #index: IndexWriter;
+  readonly #referenced = new Set<PackNumber>();
+  readonly #claimed = new Set<string>();
+  #registration: Registration | undefined;
+  #view: SessionView;
+
+  private constructor(repository: OpenRepository, options: WritingOptions, registration: Registration | undefined, view: SessionView, id: SessionId) {
+    this.repository = repository;
+    this.#options = options;
+    this.#registration = registration;
+    this.#view = view;
+    this.#index = new IndexWriter(repository, options);
+    this.assembler = new PackAssembler(repository, this.#index, { ...options, sessionId: id });
+    this.trees = new TreeWriter(repository, this.assembler, options.compressionLevel);
+  }
+
+  /** W1 to W4: register first, then look. */
+  static async begin(repository: OpenRepository, options: WritingOptions): Promise<WritingSession> {
+    if (options.discard) {
+      const id = '00000000000000000000000000000000' as SessionId;
+      return new WritingSession(repository, options, undefined, await establishView(repository, options), id);
+    }
+    const registration = await Registration.register(repository, 'writer', options.owner, [], options);
+    try {
+      return new WritingSession(repository, options, registration, await establishView(repository, options), registration.id);
+    } catch (error) {
+      await registration.end();
+      throw error;
+    }
+  }
+
+  get view(): SessionView {
+    return this.#view;
+  }
+
+  /** Every pack that the new snapshot refers to must be named here before the commit. */
+  reference(packs: Iterable<PackNumber>): void {
+    for (const pack of packs) this.#referenced.add(pack);
+  }
+
+  /** Chunks that another thread was storing when they were referred to: they are looked up before the commit. */
+  referenceClaimed(ids: Iterable<Bytes>): void {
+    for (const id of ids) this.#claimed.add(chunkIdKey(chunkIdFromBytes(id)));
+    if (this.#claimed.size > MAX_CLAIMED) this.#resolveClaimed();
+  }
+
+  /** W6: everything handed to the assembler so far is durable and indexed. Closes the open tree pack. */
+  async flush(): Promise<void> {
+    this.trees.finish();
+    await this.assembler.finish();
+    if (!this.#options.discard) await this.#index.flush();
+  }
+
+  /** Whether every chunk and pack that was named is usable in the present view. */
+  isClosed(): boolean {
+    this.#resolveClaimed();
+    if (this.#claimed.size > 0) return false;
+    for (const pack of this.#referenced) if (!this.repository.cache.chunks.isUsable(pack)) return false;
+    return true;
+  }
+
+  /**
+   * W6 to W8. Undefined: the session was revoked and some of what it referred to is gone; the caller stores it again (the
+   * session has a new registration and view) and calls `commit` once more.
+   * @throws SESSION_REVOKED after five revocations
+   */
+  async commit(build: (identity: CommitIdentity) => Snapshot): Promise<Committed | undefined> {
+    await this.flush();
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      if (!this.isClosed()) return undefined;
+      const { id } = this.#registration!;
+      this.#registration!.check();
+      const bytes = this.#seal(build({ id, gcNumber: this.#view.gcNumber }));
+      const outcome = await commitRecord(this.repository.backend, this.repository.config.storeMode, id, bytes, this.#options);
+      if (outcome === 'committed') return { id, bytes };
+      this.#options.onRevoked?.(id);
+      await this.#renew();
+    }
+    throw new SnapError('SESSION_REVOKED', `The session was revoked ${MAX_ROUNDS} times`, {
+      hint: 'A prune runs again and again beside this backup; run the backup again when it is done',
+    });
+  }
+
+  /** W9. Returns the error of a store that refused the clean-up, which is no failure of the session. */
+  async end(): Promise<unknown> {
+    await this.assembler.abandon();
+    return this.#registration?.end();
+  }
+
+  /** Claimed chunks that are indexed by now become references to their packs. */
+  #resolveClaimed(): void {
+    for (const key of this.#claimed) {
+      const location = this.repository.cache.chunks.find(chunkIdFromKey(key));
+      if (location === undefined) continue;
+      this.#referenced.add(location.pack);
+      this.#claimed.delete(key);
+    }
+  }
+
+  #seal(snapshot: Snapshot): Uint8Array<ArrayBuffer> {
+    return this.repository.objects.seal(snapshotName(snapshot.id), OBJECT_TYPES.snapshot, encodeSnapshot(snapshot), { compress: true });
+  }
+
+  /** W8: a new session ID and a new look at the repository. */
+  async #renew(): Promise<void> {
+    const previous = this.#registration!;
+    this.#registration = await Registration.register(this.repository, 'writer', this.#options.owner, [], this.#options);
+    await previous.end();
+    this.#view = await establishView(this.repository, this.#options);
+  }
+}

@@ -1,0 +1,214 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Bytes } from '../../src/base/bytes.ts';
+import { CborReader, CborWriter } from '../../src/format/cbor.ts';
+import { CHUNKING_PROFILES, PROFILES } from '../../src/format/chunking.ts';
+import { type Config, decodeConfig, encodeConfig } from '../../src/format/config.ts';
+import {
+  decodeDone, decodePlan, decodeSweep, encodeDone, encodePlan, encodeSweep, type GcDone, type GcPlan, type GcSweep, packPackIds, unpackPackIds,
+} from '../../src/format/gc-documents.ts';
+import type { RepositoryId, RunId } from '../../src/format/ids.ts';
+import { decodeKeyring, encodeKeyring, extendsKeyring, findEpochSecret, type Keyring, openAdminSeed, sealAdminSeed } from '../../src/format/keyring.ts';
+import { decodeHeartbeat, decodeSession, encodeHeartbeat, encodeSession, type Heartbeat, type Pin, type Session } from '../../src/format/session.ts';
+import { type Component, decodeSnapshot, encodeSnapshot, type Snapshot } from '../../src/format/snapshot.ts';
+import { decodeForgotten, decodeTombstone, encodeForgotten, encodeTombstone, type Forgotten, type Tombstone } from '../../src/format/tombstone.ts';
+import {
+  bytesOf, chunkIds, counts, decodeHostile, expectKind, hostIds, kernel, mutations, packIds, repositoryId, rootEntries, seeded, sessionIds, texts, times,
+} from './samples.ts';
+
+const optional = <Value>(arbitrary: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> => fc.option(arbitrary, { nil: undefined });
+const packLists = fc.array(packIds, { maxLength: 6 }).map(packPackIds);
+const chunkers = fc.constantFrom(...CHUNKING_PROFILES);
+
+const configs: fc.Arbitrary<Config> = fc.record<Config>({
+  repositoryId: sessionIds as fc.Arbitrary<string> as fc.Arbitrary<RepositoryId>, createdSeconds: counts, chunkIdAlgorithm: fc.constant(1 as const),
+  defaultSuite: fc.constantFrom(1 as const, 2 as const), chunker: chunkers.map(name => PROFILES[name]), paddingRule: fc.constant(1 as const),
+  adminKeyId: bytesOf(8), storeMode: fc.constantFrom('create-only' as const, 'fallback' as const), stalenessMs: counts,
+});
+
+const keyrings: fc.Arbitrary<Keyring> = fc.record<Keyring>({
+  epochs: fc.uniqueArray(fc.integer({ min: 1, max: 0xffff_ffff }), { minLength: 1, maxLength: 4 })
+    .map(list => list.sort((a, b) => a - b).map(epoch => ({ epoch, secret: seeded(`epoch ${epoch}`, 32) }))),
+  dedupSecret: bytesOf(32),
+  adminKeys: fc.array(fc.record({ keyId: bytesOf(8), publicKey: bytesOf(32), validFrom: counts }), { minLength: 1, maxLength: 3 }),
+  sealedAdminSeed: bytesOf(72),
+});
+
+const pins: fc.Arbitrary<Pin> = fc.record<Pin>({ snapshotId: sessionIds, rootNodes: fc.array(chunkIds, { maxLength: 3 }) });
+
+const sessions: fc.Arbitrary<Session> = fc.record<Session>({
+  kind: fc.constantFrom('writer' as const, 'reader' as const, 'copy' as const), host: texts, hostId: hostIds, user: texts, processId: counts, startedAt: counts,
+  program: texts, pins: fc.array(pins, { maxLength: 3 }),
+}).map(session => session.kind === 'writer' ? { ...session, pins: [] } : session);
+
+const components: fc.Arbitrary<readonly Component[]> = fc.uniqueArray(fc.record<Component>({
+  name: texts, isConfiguration: fc.boolean(), sourcePath: fc.uint8Array({ maxLength: 20 }), root: rootEntries, profile: optional(chunkers),
+}), { minLength: 1, maxLength: 3, selector: component => component.name });
+
+const snapshots: fc.Arbitrary<Snapshot> = fc.record<Snapshot>({
+  id: sessionIds, kind: fc.constantFrom('full' as const, 'incremental' as const, 'config' as const), parent: optional(sessionIds), startedAt: times, finishedAt: times,
+  host: texts, hostId: hostIds, user: texts, series: texts, tags: fc.uniqueArray(texts, { maxLength: 3 }), components,
+  statistics: fc.record({ files: counts, directories: counts, bytes: counts, bytesAddedRaw: counts, bytesAddedStored: counts, chunksAdded: counts, sourceErrors: counts }),
+  program: texts, chunkers: fc.array(chunkers.map(profile => ({ profile, ...PROFILES[profile] })), { maxLength: 3 }), gcNumber: counts,
+  previous: optional(fc.record({ id: sessionIds, digest: bytesOf(32) })), originalId: optional(sessionIds), description: optional(texts), protected: fc.boolean(),
+  hostPublicKey: optional(bytesOf(32)), hostSignature: optional(bytesOf(64)),
+});
+
+interface Body<Value> {
+  readonly values: fc.Arbitrary<Value>;
+  encode(value: Value): Uint8Array<ArrayBuffer>;
+  decode(bytes: Bytes): Value;
+}
+
+function bodies(): Record<string, Body<unknown>> {
+  const body = <Value>(values: fc.Arbitrary<Value>, encode: (value: Value) => Uint8Array<ArrayBuffer>, decode: (bytes: Bytes) => Value): Body<unknown> =>
+    ({ values, encode: value => encode(value as Value), decode });
+  return {
+    config: body(configs, encodeConfig, decodeConfig),
+    keyring: body(keyrings, encodeKeyring, decodeKeyring),
+    session: body(sessions, encodeSession, decodeSession),
+    heartbeat: body(fc.record<Heartbeat>({ count: counts, createdAt: counts, seenGc: optional(counts) }), encodeHeartbeat, decodeHeartbeat),
+    'gc plan': body(fc.record<GcPlan>({ packs: packLists, createdAt: counts, runId: sessionIds as fc.Arbitrary<string> as fc.Arbitrary<RunId> }), encodePlan, decodePlan),
+    'gc sweep': body(fc.record<GcSweep>({ packs: packLists, planDigest: bytesOf(32), createdAt: counts }), encodeSweep, decodeSweep),
+    'gc done': body(fc.record<GcDone>({ createdAt: counts }), encodeDone, decodeDone),
+    tombstone: body(fc.record<Tombstone>({ planNumber: counts, createdAt: counts }), encodeTombstone, decodeTombstone),
+    forgotten: body(fc.record<Forgotten>({ reason: texts, createdAt: counts, recordDigest: optional(bytesOf(32)) }), encodeForgotten, decodeForgotten),
+    snapshot: body(snapshots, encodeSnapshot, decodeSnapshot),
+  };
+}
+
+/** The body with one more field at its end. */
+function withField(encoded: Uint8Array, key: number): Uint8Array {
+  const writer = new CborWriter();
+  writer.map(new CborReader(encoded, 'sample').map() + 1);
+  writer.raw(encoded.subarray(1)); // bodies here have fewer than 24 fields, so the head is one byte
+  writer.uint(key);
+  writer.array(1);
+  writer.text('from the future');
+  return writer.finish();
+}
+
+describe.each(Object.entries(bodies()))('body of a %s', (_, { values, encode, decode }) => {
+  it('comes back as it was encoded', () => {
+    fc.assert(fc.property(values, value => {
+      expect(decode(encode(value))).toEqual(value);
+    }), { numRuns: 60 });
+  });
+
+  it('has one encoding: what is accepted encodes to the same bytes (fault 51)', () => {
+    const changed = fc.gen();
+    fc.assert(fc.property(values, changed, (value, gen) => {
+      const bytes = gen(mutations, encode(value));
+      const decoded = decodeHostile(() => decode(bytes));
+      if (decoded !== undefined) expect(Buffer.from(encode(decoded)).equals(bytes)).toBe(true);
+    }), { numRuns: 250 });
+  });
+
+  it('ignores unknown fields from 64 on and calls others unsupported', () => {
+    const value = fc.sample(values, { numRuns: 1, seed: 7 })[0];
+    expect(decode(withField(encode(value), 64))).toEqual(value);
+    expectKind(() => decode(withField(encode(value), 63)), 'unsupported', /field 63/);
+  });
+
+  it('without its first field, or with bytes after it, is damaged', () => {
+    const encoded = encode(fc.sample(values, { numRuns: 1, seed: 7 })[0]);
+    expectKind(() => decode(Uint8Array.of(0xa0)), 'corrupt', /missing/);
+    expectKind(() => decode(new Uint8Array([...encoded, 0])), 'corrupt', /after the end/);
+  });
+
+  it('survives arbitrary bytes (fuzz)', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 120 }), bytes => {
+      decodeHostile(() => decode(bytes));
+    }), { numRuns: 300 });
+  });
+});
+
+const sample = <Value>(values: fc.Arbitrary<Value>): Value => fc.sample(values, { numRuns: 1, seed: 11 })[0]!;
+
+describe('config', () => {
+  it('with an unknown algorithm, suite, padding rule or store mode is unsupported (fault 52)', () => {
+    const value = sample(configs);
+    const change = (key: number, to: number): Uint8Array => {
+      const bytes = encodeConfig({ ...value, createdSeconds: 0 });
+      const at = Buffer.from(bytes).indexOf(Buffer.from(key === 3 ? [3, 1, 4] : key === 6 ? [6, 1, 7] : [8, value.storeMode === 'fallback' ? 2 : 1, 9]));
+      bytes[at + 1] = to;
+      return bytes;
+    };
+    for (const key of [3, 6, 8]) expectKind(() => decodeConfig(change(key, 9)), 'unsupported');
+  });
+});
+
+describe('keyring', () => {
+  const value = sample(keyrings);
+
+  it('with epochs out of order, repeated or zero is refused', () => {
+    const epoch = (number: number): { epoch: number; secret: Uint8Array } => ({ epoch: number, secret: new Uint8Array(32) });
+    for (const epochs of [[epoch(2), epoch(1)], [epoch(1), epoch(1)], [epoch(0)], []]) expect(() => encodeKeyring({ ...value, epochs })).toThrow(RangeError);
+  });
+
+  it('extends another one only with all its epochs, secrets and admin keys', () => {
+    const next = { ...value, epochs: [...value.epochs, { epoch: 0xffff_ffff, secret: new Uint8Array(32) }] };
+    expect(extendsKeyring(value, next)).toBe(true);
+    expect(extendsKeyring(next, value)).toBe(false);
+    expect(extendsKeyring(value, { ...next, dedupSecret: new Uint8Array(32) })).toBe(false);
+    expect(extendsKeyring(value, { ...next, adminKeys: [] })).toBe(false);
+    expect(extendsKeyring(value, { ...next, epochs: next.epochs.map(({ epoch }) => ({ epoch, secret: new Uint8Array(32) })) })).toBe(false);
+  });
+
+  it('finds the secret of an epoch, or says that it is missing (fault 52)', () => {
+    const { epoch, secret } = value.epochs[0]!;
+    expect(findEpochSecret(value, epoch)).toEqual(secret);
+    expect(findEpochSecret(value, 0)).toBeUndefined();
+  });
+
+  it('keeps the admin signing seed sealed under the admin key', () => {
+    const seed = seeded('seed', 32);
+    const publicKey = kernel.ed25519PublicKey(seed);
+    const sealed = sealAdminSeed(kernel, seeded('admin key', 32), repositoryId, seed, seeded('nonce', 24));
+    expect(sealed).toHaveLength(72);
+    expect(openAdminSeed(kernel, seeded('admin key', 32), repositoryId, publicKey, sealed)).toEqual(seed);
+    expectKind(() => openAdminSeed(kernel, seeded('other key', 32), repositoryId, publicKey, sealed), 'corrupt');
+    expectKind(() => openAdminSeed(kernel, seeded('admin key', 32), repositoryId, kernel.ed25519PublicKey(seeded('x', 32)), sealed), 'corrupt');
+    expectKind(() => openAdminSeed(kernel, seeded('admin key', 32), repositoryId, publicKey, sealed.subarray(1)), 'corrupt');
+  });
+});
+
+describe('gc documents', () => {
+  it('hold pack IDs sorted, once each, and refuse everything else', () => {
+    const ids = fc.sample(packIds, { numRuns: 5, seed: 3 });
+    const packed = packPackIds([...ids, ids[0]!]);
+    expect([...unpackPackIds(packed)]).toEqual([...ids].sort());
+    const plan = { createdAt: 1, runId: '00'.repeat(16) as RunId };
+    expect(() => encodePlan({ ...plan, packs: packed.subarray(1) })).toThrow(RangeError);
+    expect(() => encodePlan({ ...plan, packs: new Uint8Array(32) })).toThrow(RangeError);
+  });
+});
+
+describe('session', () => {
+  it('of a writer with pins is refused', () => {
+    const value = { ...sample(sessions), kind: 'writer' as const, pins: [sample(pins)] };
+    expect(() => encodeSession(value)).toThrow(RangeError);
+  });
+});
+
+describe('snapshot', () => {
+  const value = sample(snapshots);
+
+  it('without components, with two of one name, or with a tag twice is refused', () => {
+    expect(() => encodeSnapshot({ ...value, components: [] })).toThrow(RangeError);
+    expect(() => encodeSnapshot({ ...value, components: [value.components[0]!, value.components[0]!] })).toThrow(RangeError);
+    expect(() => encodeSnapshot({ ...value, tags: ['a', 'a'] })).toThrow(RangeError);
+  });
+
+  it('does not give a name to the root entry of a component', () => {
+    const named = { ...value.components[0]!, root: { ...value.components[0]!.root, name: Uint8Array.of(0x61) } };
+    expect(() => encodeSnapshot({ ...value, components: [named] })).toThrow(RangeError);
+  });
+
+  it('of an unknown kind is unsupported (fault 23)', () => {
+    const bytes = encodeSnapshot(value);
+    expect(bytes[19]).toBe(2);
+    bytes[20] = 9;
+    expectKind(() => decodeSnapshot(bytes), 'unsupported', /kind 9/);
+  });
+});
