@@ -116,7 +116,7 @@ export interface NativeFileSystem {
   syncFileSystem(fd: number): void;
   /** An id of -1 stays as it is. */
   setOwnerAt(directory: number, name: Bytes, uid: number, gid: number): void;
-  /** Not for symlinks: EOPNOTSUPP. */
+  /** Not for symlinks: ENOTSUP. */
   setModeAt(directory: number, name: Bytes, mode: number): void;
   /** atime stays as it is. */
   setTimesAt(directory: number, name: Bytes, mtimeSeconds: number, mtimeNanoseconds: number): void;

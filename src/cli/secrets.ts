@@ -21,6 +21,13 @@ export interface SecretContext {
   readonly signal: AbortSignal;
 }
 
+/** Where the credential of a repository may come from. */
+export interface CredentialContext extends SecretContext {
+  readonly globals: GlobalValues;
+  /** Whether a flag names the credential; then SNAP_PASSWORD does not count. */
+  readonly credentialOrigin: 'flags' | 'elsewhere';
+}
+
 /** A password file holds one line; more than this is another file given by mistake. */
 const MAX_PASSWORD_BYTES = 64 * 1024;
 const KEY_BYTES = 32;
@@ -28,17 +35,16 @@ const KEY_BYTES = 32;
 const MISSING_HINT = 'Set SNAP_PASSWORD, SNAP_PASSWORD_FILE or SNAP_PASSWORD_COMMAND, or give --password-file or --password-command';
 
 /** For a repository that exists. Flags beat the environment, the environment beats the configuration file. @throws PASSWORD_MISSING, USAGE */
-export async function readCredential(globals: GlobalValues, credentialFlags: CredentialOrigin, context: SecretContext): Promise<Credential> {
-  const given = await givenCredential(globals, credentialFlags, context);
+export async function readCredential(context: CredentialContext): Promise<Credential> {
+  const given = await givenCredential(context);
   return given ?? passwordCredential(await prompt('Password: ', context, MISSING_HINT));
 }
 
 /** For a new repository: a prompt asks twice, and a key file that does not exist is made. @throws PASSWORD_MISSING, USAGE */
-export async function readFirstCredential(globals: GlobalValues, credentialFlags: CredentialOrigin, context: SecretContext): Promise<Credential> {
-  if (globals.keyFile !== undefined && !usesEnvironmentPassword(credentialFlags, context.environment) && !exists(globals.keyFile)) {
-    return createKeyFile(globals.keyFile);
-  }
-  const given = await givenCredential(globals, credentialFlags, context);
+export async function readFirstCredential(context: CredentialContext): Promise<Credential> {
+  const { keyFile } = context.globals;
+  if (keyFile !== undefined && !usesEnvironmentPassword(context) && !exists(keyFile)) return createKeyFile(keyFile);
+  const given = await givenCredential(context);
   return given ?? passwordCredential(await promptTwice('Password for the new repository: ', context, MISSING_HINT));
 }
 
@@ -53,16 +59,19 @@ export async function readNewCredential(flags: NewCredentialValues, context: Sec
   return passwordCredential(await promptTwice('New password: ', context, 'Set SNAP_NEW_PASSWORD, or give --new-password-file, --new-password-command or --new-key-file'));
 }
 
-/** Whether the command line itself names a credential; then SNAP_PASSWORD does not count. */
-export type CredentialOrigin = 'flags' | 'elsewhere';
-
-function usesEnvironmentPassword(origin: CredentialOrigin, environment: Environment): boolean {
-  return origin === 'elsewhere' && (environment['SNAP_PASSWORD'] ?? '') !== '';
+/** Whether nobody has to be asked. */
+export function hasGivenCredential(context: CredentialContext): boolean {
+  const { passwordFile, passwordCommand, keyFile } = context.globals;
+  return usesEnvironmentPassword(context) || (passwordFile ?? passwordCommand ?? keyFile) !== undefined;
 }
 
-async function givenCredential(globals: GlobalValues, origin: CredentialOrigin, context: SecretContext): Promise<Credential | undefined> {
-  if (usesEnvironmentPassword(origin, context.environment)) return passwordCredential(context.environment['SNAP_PASSWORD']!);
-  const { passwordFile, passwordCommand, keyFile } = globals;
+function usesEnvironmentPassword({ credentialOrigin, environment }: CredentialContext): boolean {
+  return credentialOrigin === 'elsewhere' && (environment['SNAP_PASSWORD'] ?? '') !== '';
+}
+
+async function givenCredential(context: CredentialContext): Promise<Credential | undefined> {
+  if (usesEnvironmentPassword(context)) return passwordCredential(context.environment['SNAP_PASSWORD']!);
+  const { passwordFile, passwordCommand, keyFile } = context.globals;
   if (passwordFile !== undefined) return passwordCredential(readPasswordFile(passwordFile));
   if (passwordCommand !== undefined) return passwordCredential(await runPasswordCommand(passwordCommand, context));
   return keyFile === undefined ? undefined : readKeyFile(keyFile);

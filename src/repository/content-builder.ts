@@ -25,7 +25,8 @@ interface ContentLevel {
 export class ContentBuilder {
   readonly #sink: NodeSink;
   #inline: ContentItem[] | undefined = [];
-  readonly #leaf = createContentLeafEncoder();
+  /** Made for the few files that need nodes: an encoder costs more than a small file. */
+  #leaf: NodeEncoder<ContentItem> | undefined;
   #leafBytes = 0;
   readonly #levels: ContentLevel[] = [];
   #sizeBytes = 0;
@@ -51,8 +52,8 @@ export class ContentBuilder {
     this.#flushZeros();
     const sizeBytes = this.#sizeBytes;
     if (this.#inline !== undefined) return this.#inline.length === 0 ? { sizeBytes } : { sizeBytes, content: this.#inline };
-    if (this.#levels.length === 0) return { sizeBytes, contentNode: this.#sink.put(this.#leaf.finish()) };
-    if (this.#leaf.count > 0) this.#finishLeaf();
+    if (this.#levels.length === 0) return { sizeBytes, contentNode: this.#sink.put(this.#leaf!.finish()) };
+    if (this.#leaf!.count > 0) this.#finishLeaf();
     for (let level = 0; ; level++) {
       const current = this.#levels[level]!;
       if (current.finished === 0) return { sizeBytes, contentNode: this.#sink.put(current.encoder.finish()) };
@@ -80,15 +81,16 @@ export class ContentBuilder {
   }
 
   #addToLeaf(item: ContentItem): void {
-    this.#leaf.add(item);
+    const leaf = this.#leaf ??= createContentLeafEncoder();
+    leaf.add(item);
     this.#leafBytes += item.lengthBytes;
-    if (isContentCut(this.#leaf.count, item.id)) this.#finishLeaf();
+    if (isContentCut(leaf.count, item.id)) this.#finishLeaf();
   }
 
   #finishLeaf(): void {
     const sizeBytes = this.#leafBytes;
     this.#leafBytes = 0;
-    this.#addChild(0, { sizeBytes, id: this.#sink.put(this.#leaf.finish()) });
+    this.#addChild(0, { sizeBytes, id: this.#sink.put(this.#leaf!.finish()) });
   }
 
   #addChild(level: number, child: ContentChild): void {

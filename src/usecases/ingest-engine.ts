@@ -55,7 +55,8 @@ export class IngestEngine {
     try {
       await engine.beginIngest({
         idKey: keys.content.idKeyData, gear: deriveGearTable(kernel, keys.content.chunkerKey), profiles: profilesOf(config.chunker),
-        packTargetBytes: DATA_PACK_BYTES, index: cache.chunks.access(), grant: () => assembler.grant('data'), ...this.#options,
+        packTargetBytes: DATA_PACK_BYTES, index: cache.chunks.access(), grant: () => assembler.grant('data'),
+        compressionLevel: this.#options.compressionLevel, grouping: this.#options.grouping,
       }, {
         frames: frames => { assembler.addFrames(frames); },
         packFull: pack => { assembler.close(pack); },

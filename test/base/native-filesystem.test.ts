@@ -160,7 +160,7 @@ describe('listing', () => {
   }));
 
   test('thousands of names come complete', () => withDirectory('many names', (fd, path) => {
-    const names = Array.from({ length: 5000 }, (_, i) => `entry ${(i * 7919) % 5000}`);
+    const names = Array.from({ length: 2500 }, (_, i) => `a rather long entry ${(i * 7919) % 2500}`);
     for (const name of names) fs.writeFileSync(join(path, name), '');
     expect(latin1(native.names(fd))).toBe(latin1(pack(...names.toSorted())));
   }));
@@ -292,7 +292,6 @@ describe('opening', () => {
         try { native.names(fd) } catch (error) { code = error.code }
         const packed = Buffer.from('file\\0');
         console.log(JSON.stringify([process.getuid(), code, native.stats(fd, packed)[16], native.xattrs(fd, packed).length]));`;
-      // Through a shell that gives up root: node may lie where only root can start it, but may then not be opened anew.
       const output = execFileSync(process.execPath, ['-e', `process.setgid(65534); process.setuid(65534); ${script}`, place], { encoding: 'utf8' });
       expect(JSON.parse(output)).toEqual([65534, 'EACCES', 7, 8]);
     } finally {
@@ -558,7 +557,7 @@ describe('writing', () => {
     fs.writeFileSync(join(path, 'file'), '', { mode: 0o644 });
     fs.symlinkSync('file', join(path, 'link'));
     fs.mkdirSync(join(path, 'directory'));
-    expect(codeOf(() => native.setModeAt(fd, utf8('link'), 0o777))).toBe('EOPNOTSUPP'.replace('EOPNOTSUPP', 'ENOTSUP'));
+    expect(codeOf(() => native.setModeAt(fd, utf8('link'), 0o777))).toBe('ENOTSUP');
     expect(fs.statSync(join(path, 'file')).mode & 0o7777).toBe(0o644);
     native.setModeAt(fd, utf8('file'), 0o4750);
     native.setModeAt(fd, utf8('directory'), 0o1777);
@@ -602,5 +601,5 @@ test('the addon can be used in a worker thread', async () => {
     native.close(fd);`, { eval: true, workerData: ADDON });
   const length = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
   await worker.terminate();
-  expect(length).toBe(native.names(rootFd).length > 0 ? Buffer.concat(fs.readdirSync('/', 'buffer').flatMap(name => [name, Buffer.alloc(1)])).length : 0);
+  expect(length).toBe(fs.readdirSync('/', 'buffer').reduce((sum, name) => sum + name.length + 1, 0));
 });

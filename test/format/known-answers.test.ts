@@ -2,6 +2,7 @@
  * Frozen outputs of version 1 for fixed inputs. A change here is a change of the format: existing repositories would no
  * longer open. The expected values are never regenerated.
  */
+import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, toHex, utf8 } from '../../src/base/bytes.ts';
 import { deriveGearTable, PROFILES } from '../../src/format/chunking.ts';
@@ -9,14 +10,13 @@ import { encodeConfig } from '../../src/format/config.ts';
 import { encodeFramePrefix, FrameCipher } from '../../src/format/frame.ts';
 import { OBJECT_TYPES } from '../../src/format/header.ts';
 import { parsePackId, parseSessionId, parseSlotId, type ChunkId } from '../../src/format/ids.ts';
-import { encodeIndexSegment } from '../../src/format/index-segment.ts';
+import { encodeIndexSegment, packContent } from '../../src/format/index-segment.ts';
 import {
   deriveAdminSeedKey, deriveConfigKey, deriveContentKeys, deriveEpochRoots, deriveKeyringKey, deriveObjectKey, derivePackKeys, deriveSlotKey,
   deriveXObjectKey, keyCheckValue, type PackIdentity,
 } from '../../src/format/key-derivation.ts';
 import { sealKeySlot } from '../../src/format/key-slot.ts';
 import { assemblePack } from '../../src/format/pack.ts';
-import { packContent } from '../../src/format/pack-table.ts';
 import { sealObject, signBody } from '../../src/format/sealed-object.ts';
 import { encodeContentInterior, encodeContentLeaf, encodeInterior, encodeLeaf, hardLinkGroup, nameHash } from '../../src/format/tree-node.ts';
 import { createFastKernel } from '../../src/kernel/fast.ts';
@@ -85,10 +85,79 @@ const answers: Record<string, (kernel: Kernel) => string> = {
 };
 
 const expected: Record<string, string> = {
+  'slot key': '599f041610f8d7f5fb8e9846ea09f6eca7fb5afa30bdd964cc957477364a7965',
+  'config key': '265d3a47bd496c72ac37a7fad99a3b2e6f4d60d0ff0851d02a344f9014ffa47d',
+  'keyring key': '70719f22b95a9726e8d6fc2c0c7fcd678c113384d6bd986bb0475a53b7b22b90',
+  'admin seed key': 'e602a365d6b14789a1de31cf9e5d1446fef3f0370647fa0c94f420de091929ce',
+  'content keys': '5e6ddeef515226fe7278caa6879cf6a56286540fadd19382d325334eb0ca224f',
+  'data ID key': '85749f2965e8f0fc207a4a09a1fb1c866fc46fbc42514c02323ef2bd79f068a9',
+  'epoch roots': '896b144674fcb0ca4ac17befc2337b7307ba7126a3adfb3b26d0837b6aeb2460',
+  'frame key': 'df02add2ad586378bd4aaa5bd8557b61efce2086bd191b0342350780d71b3358',
+  'table key': '641eb226585d26b308c01cc90bcd5710ca3fe268a31642dcd5d9d9eb8b494ea2',
+  'object key': 'c58e8295b98a9914e1d0651b139cc7766e1cbcfb1c8ad572bed60e91f66ba6bd',
+  'xobject key': '80dd8e43f9c2081d665443cb3df2fb57f67dc2ef2eb7a8f27533c95795828158',
+  'key-check value': '38890cfb9b694748cfb535215e4830cd',
+  'gear table': '2d0540313c9d3300fabc1c384bb469bd88ccc2ec989c397ddcc6006c995f0e44',
+  'name hash': 'b0a081462e83576810b0a732eb32e5eb93b81409d621f491d3c9dbf6f49dbeb1',
+  'hard-link group': '2c94efc571842040',
+  'sealed session': '3ff6cd4f89db224e6912acb146376e147206f716d069cc6f78c7dd18668fd263',
+  'sealed segment, suite 2': '7ec2924a20aea3d4306bb971741269ee2c143ca9983ecf2dbf2050646f6389a5',
+  'signed body': 'a5bd25b03ef1a97f3066bb37ef6acee959d3e35e5dbc40959e03fa6ac4d8ffc5',
+  'key slot': '0200ce953d13b54703c2484095789bb4364ef66f95b01e16b01483828bed9e1a',
+  'config body': 'a9015000112233445566778899aabbccddeeff021a6553f100030104010584011a000200001a000800001a0020000006010748000102030405060708010900',
+  'directory leaf': '820182ad0141610201031901a4041903e80518640661750761670882200509821b0000000200000000000a0c0b82825820a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf0a0211021305a50141620203031901ff088200000d4161',
+  'interior node': '8202818241625820a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf',
+  'content leaf': '820382825820a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf19012c1a00011170',
+  'content interior': '820481821a0001129c5820a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf',
+  'pack, suite 1': '75cb842d06fea07154887aa2a0e6ca5c53aeb36efff9719768684a9d034253e7',
+  'tree pack, suite 2': '2edbcf29cc5f8b0cec872478659887729ead1824fb73177f48c3ee7e2747f635',
+  'index segment': '199f6311f9314c806684c9815aa461a716c2b5b63a5d0ede9c7251f8a1f239cb',
 };
 
 describe.each([['fast', createFastKernel()], ['portable', createPortableKernel()]] as const)('known answers of the %s kernel', (_, kernel) => {
   it.each(Object.keys(answers))('%s', name => {
     expect(answers[name]!(kernel)).toBe(expected[name]);
+  });
+});
+
+describe('a second reader, written from the document with Node\'s crypto alone', () => {
+  const derive = (salt: Uint8Array, label: string): Uint8Array => new Uint8Array(hkdfSync('sha256', secret, salt,
+    Buffer.concat([Buffer.from(`${label}\0`), Uint8Array.of(1), Buffer.from(repositoryId, 'hex'), Buffer.from(pack.id, 'hex')]), 32));
+  const open = (key: Uint8Array, nonce: number, additional: Uint8Array, sealed: Buffer): Buffer => {
+    const iv = Buffer.alloc(12);
+    iv.writeUInt32LE(nonce);
+    const decipher = createDecipheriv('aes-256-gcm', key, iv);
+    decipher.setAAD(additional);
+    decipher.setAuthTag(sealed.subarray(-16));
+    return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
+  };
+  const number = (value: number, width: number): Buffer => {
+    const bytes = Buffer.alloc(width);
+    bytes.writeUIntLE(value, 0, width);
+    return bytes;
+  };
+
+  it('opens both tables and every frame of a pack', () => {
+    const bytes = Buffer.concat(assembled(createFastKernel(), pack).parts);
+    const repository = Buffer.from(repositoryId, 'hex');
+    const tableBytes = bytes.readUInt32LE(60);
+    const header = bytes.subarray(0, 64);
+    expect(bytes.subarray(-80, -16).equals(header)).toBe(true);
+    expect([Number(bytes.readBigUInt64LE(bytes.length - 16)), bytes.subarray(-8).toString()]).toEqual([bytes.length, 'snap-end']);
+    const tableKey = derive(pack.salt, 'snap/1/table');
+    const front = open(tableKey, 0, Buffer.concat([header, repository, Uint8Array.of(0)]), bytes.subarray(64, 64 + tableBytes));
+    const back = open(tableKey, 1, Buffer.concat([header, repository, Uint8Array.of(1)]), bytes.subarray(-80 - tableBytes, -80));
+    expect(front.equals(back)).toBe(true);
+    expect([0, 4, 8, 12].map(at => front.readUInt32LE(at))).toEqual([1, 3, 3, 0]);
+    const frameKey = derive(pack.salt, 'snap/1/frame');
+    const contents = [0, 1, 2].map(frame => {
+      const at = 40 + 20 * frame;
+      const [offset, stored, raw] = [0, 4, 8].map(field => front.readUInt32LE(at + field)) as [number, number, number];
+      const additional = Buffer.concat([header.subarray(0, 60), repository, number(frame, 4), number(raw, 4), front.subarray(at + 14, at + 16)]);
+      return open(frameKey, frame, additional, bytes.subarray(offset, offset + stored));
+    });
+    expect(contents[0]!.equals(ramp(0, 200))).toBe(true);
+    expect(contents[1]!.equals(ramp(5, 100))).toBe(true);
+    expect(contents[2]!.every(byte => byte === 0)).toBe(true);
   });
 });

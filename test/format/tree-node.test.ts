@@ -41,7 +41,7 @@ describe('tree node', () => {
   it('gives its entries back', () => {
     fc.assert(fc.property(directories, list => {
       expect(decodeNode(encodeLeaf(list))).toEqual({ kind: 'leaf', entries: list });
-    }), { numRuns: 150 });
+    }), { numRuns: 80 });
   });
 
   it('of every other kind gives its records back', () => {
@@ -60,7 +60,7 @@ describe('tree node', () => {
       const bytes = gen(mutations, encodeLeaf(list));
       const node = decodeHostile(() => decodeNode(bytes));
       if (node?.kind === 'leaf') expect(equalBytes(encodeLeaf(node.entries), bytes)).toBe(true);
-    }), { numRuns: 400 });
+    }), { numRuns: 120 });
   });
 
   it('survives arbitrary bytes (fuzz)', () => {
