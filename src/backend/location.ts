@@ -44,12 +44,12 @@ const FORMS = 'Write a path, s3://bucket/prefix, s3:https://host:port/bucket/pre
 const SFTP_PORT = 22;
 /** As Amazon, but with upper case and underscores, which older buckets and other servers have. */
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/;
-/** Two letters or more, so that a Windows drive is a path. */
-const SCHEME = /^[a-z][a-z0-9+.-]+:/i;
+/** A colon before the first slash: another tool's scheme or `user@host:path`. One letter is a Windows drive. */
+const FOREIGN_FORM = /^(?![a-z]:)[^/\\]*:/i;
 
 /**
  * Reads the forms of the command line: a path, `s3://bucket/prefix`, `s3:https://[key:secret@]host:port/bucket/prefix`,
- * `sftp://[user[:password]@]host[:port]/path`. A path that looks like another scheme is written `./name:rest`.
+ * `sftp://[user[:password]@]host[:port]/path`. A path with a colon before its first slash is written `./name:rest`.
  * @throws USAGE
  */
 export function parseLocation(text: string): Location {
@@ -58,7 +58,7 @@ export function parseLocation(text: string): Location {
   if (text.startsWith('s3://')) return parseBucket(text, text.slice('s3://'.length));
   if (/^s3:https?:\/\//.test(text)) return parseS3Url(text);
   if (text.startsWith('sftp://')) return parseSftp(text);
-  if (SCHEME.test(text)) throw wrongLocation(text, 'its form is not known', `${FORMS}; a path with a colon begins with './'`);
+  if (FOREIGN_FORM.test(text)) throw wrongLocation(text, 'its form is not known', `${FORMS}; a path with a colon begins with './'`);
   const path = resolve(text);
   return { kind: 'local', path, printable: printable(path) };
 }
@@ -84,7 +84,7 @@ function parseSftp(text: string): SftpLocation {
   // An unescaped slash in a password ends the host for a URL; the rest of the password must not pass for a path.
   if (url.pathname.includes('@')) throw wrongLocation(text, "'@' is not part of a path", "Write it as '%40', and '/' in a password as '%2F'");
   const path = decode(text, url.pathname).replace(/^\/+(?=~\/)/, '').replace(/^\/+/, '/').replace(/(?<=.)\/+$/, '');
-  if (path === '' || path === '/' || path === '~') throw wrongLocation(text, 'the path on the server is missing');
+  if (path === '' || path === '/' || path === '/~' || path === '~') throw wrongLocation(text, 'the path on the server is missing');
   const user = url.username === '' ? undefined : decode(text, url.username);
   // A user or host that begins with a dash would become an option of an ssh command.
   if (user?.startsWith('-') === true || url.hostname.startsWith('-')) throw wrongLocation(text, 'user and host do not begin with a dash');

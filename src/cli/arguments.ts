@@ -49,20 +49,29 @@ function buildProgram(verbs: readonly Verb[], shown: string[], onVerb: OnVerb): 
   const program = new Command('snap').exitOverride()
     .configureOutput({ writeOut: text => void shown.push(text), writeErr: () => undefined, getOutHelpWidth: () => 100 })
     .configureHelp({ showGlobalOptions: true })
-    .description('Back up into an encrypted, deduplicating repository, and get it back.')
     .helpOption('-h, --help', 'show help')
     .helpCommand(false)
-    .option('-V, --version', 'show the version')
-    .addHelpText('after', "\nRun 'snap help TOPIC' to read more, 'snap help topics' for the list, and 'snap VERB --help' for a command.\n"
-      + "New here? 'snap try PATH' makes a trial backup, checks it and restores it.");
-  program.optionsGroup('Global options:');
+    .option('-V, --version', 'show the version');
+  program.helpInformation = () => overview(verbs);
   addOptions(program, GLOBAL_FLAGS);
   const groups = new Map<string, Command>();
-  for (const group of GROUPS) {
-    program.commandsGroup(`${group}:`);
-    for (const verb of verbs.filter(each => each.group === group)) addVerb(program, groups, verb, onVerb);
-  }
+  for (const verb of verbs) addVerb(program, groups, verb, onVerb);
   return program;
+}
+
+/** Verbs first: commander would begin with two screens of global options. */
+function overview(verbs: readonly Verb[]): string {
+  const rows = (pairs: readonly (readonly [string, string])[]): string[] => pairs.map(([term, help]) => `  ${term.padEnd(24)}${help}`);
+  return [
+    'Usage: snap VERB [options] [arguments]', '',
+    'Back up into an encrypted, deduplicating repository, and get it back.',
+    "New here? 'snap try PATH' makes a trial backup, checks it and restores it.",
+    ...GROUPS.flatMap(group => ['', `${group}:`, ...rows(verbs.filter(verb => verb.group === group).map(verb => [[verb.name, ...verb.aliases].join(', '), verb.summary]))]),
+    '', 'Global options, before or after the verb:',
+    ...rows(Object.values(GLOBAL_FLAGS).map(each => [`${each.short === undefined ? '    ' : `-${each.short}, `}${spelling(each)}`, each.help])),
+    '',
+    "'snap VERB --help' shows the options of a verb, 'snap help TOPIC' explains a topic, 'snap help topics' lists them.",
+  ].join('\n');
 }
 
 function addVerb(program: Command, groups: Map<string, Command>, verb: Verb, onVerb: OnVerb): void {

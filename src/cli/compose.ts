@@ -1,11 +1,16 @@
 /** The one place where ports meet their adapters. Everything that is opened here is closed here, also after a failure. */
+import { readFileSync, readlinkSync } from 'node:fs';
 import { availableParallelism, homedir, platform } from 'node:os';
+import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
+import { utf8, type Bytes } from '../base/bytes.ts';
+import { SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
-import { openBackend } from '../backend/open.ts';
+import { openBackend, parseLocation } from '../backend/open.ts';
 import { cacheDirectory } from '../cache/cache-directory.ts';
 import { openLmdbCache } from '../cache/lmdb-cache.ts';
 import type { Engine } from '../engine/engine.ts';
+import { JOBS_PER_WORKER } from '../engine/messages.ts';
 import { createPoolEngine } from '../engine/pool-engine.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { parseHostId } from '../format/ids.ts';
@@ -14,7 +19,9 @@ import { openRepository, readConfigBytes } from '../repository/open-repository.t
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import type { JobContext } from '../usecases/events.ts';
-import type { Source } from '../sources/source.ts';
+import type { EngineFactory } from '../usecases/ingest-engine.ts';
+import type { Source, TreeSource } from '../sources/source.ts';
+import { resolvePath } from '../sources/raw-path.ts';
 import { CACHE_DIRECTORY_MARKER, compileExcludes, parseMarker, parsePatternFile, type ExcludeMatcher } from '../sources/exclude.ts';
 import { parseFileList, type FileListFormat } from '../sources/file-list.ts';
 import { openFileTree } from '../sources/files.ts';
@@ -24,7 +31,9 @@ import type { FlagSet, ValuesOf } from './flag.ts';
 import type { BACKUP_FLAGS } from './flags.ts';
 import { hostIdentity } from './host-identity.ts';
 import { repositoryLocation } from './location.ts';
+import { printable } from './printable.ts';
 import { programVersion } from './program-version.ts';
+import { rawBytes } from './raw-arguments.ts';
 import { hasGivenCredential, readCredential, type Credential } from './secrets.ts';
 import type { VerbContext } from './verb.ts';
 
@@ -77,11 +86,11 @@ export async function withOpened<T>(
   return closing({ close: () => repository.cache.close() }, () => work(repository));
 }
 
-/** Threads start at once, so that they are there when the key is derived. */
-export async function withEngine<T>(threads: number | undefined, work: (engine: Engine) => Promise<T>): Promise<T> {
+/** Engines on worker threads, one per processor unless told otherwise. */
+export function engineFactory(threads: number | undefined): EngineFactory {
   const workers = threads ?? Math.min(MAX_DEFAULT_THREADS, availableParallelism());
-  const engine = createPoolEngine({ workers, workerUrl: new URL('../engine/worker.js', import.meta.url) });
-  return closing(engine, work);
+  const open = (): Engine => createPoolEngine({ workers, workerUrl: new URL('../engine/worker.js', import.meta.url) });
+  return { capacity: workers * JOBS_PER_WORKER, open };
 }
 
 /** The folder of all caches: flag or variable, systemd's CACHE_DIRECTORY, then the custom of the system. */
@@ -90,6 +99,100 @@ export function cachesDirectory({ globals, environment }: Surroundings): string 
     explicit: globals.cacheDir ?? environment['CACHE_DIRECTORY']?.split(':')[0], xdgCacheHome: environment['XDG_CACHE_HOME'],
     localAppData: environment['LOCALAPPDATA'], home: homedir(), platform: platform(),
   });
+}
+
+// --- sources ---
+
+/** What a backup reads, and the paths or the name that its default series is named after. */
+export interface ChosenSource {
+  readonly source: Source;
+  readonly named: readonly Bytes[];
+}
+
+export async function chooseSource(surroundings: Surroundings, flags: ValuesOf<typeof BACKUP_FLAGS>, operands: readonly string[]): Promise<ChosenSource> {
+  const listed = await listedPaths(surroundings, flags);
+  const ways = [operands.length > 0 || listed !== undefined, flags.stdin, flags.command !== undefined].filter(way => way).length;
+  if (ways > 1) throw new SnapError('USAGE', 'Paths, --stdin and --command exclude each other', { hint: 'Make one backup for each' });
+  if (flags.stdin || flags.command !== undefined) return chooseStream(surroundings, flags);
+  if (flags.stdinFilename !== undefined) throw new SnapError('USAGE', '--stdin-filename goes with --stdin or --command');
+  const paths = [...operands.map(rawBytes), ...listed ?? []];
+  if (paths.length === 0) {
+    throw new SnapError('USAGE', listed === undefined ? 'Nothing to back up was named' : 'The lists of files name nothing', {
+      hint: 'Name at least one path, or give --stdin or --command',
+    });
+  }
+  return treeSource(surroundings, flags, paths);
+}
+
+/** @param flags exclude rules and the like */
+export function treeSource(surroundings: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>, paths: readonly Bytes[]): ChosenSource & { source: TreeSource } {
+  const cwd = workingDirectory();
+  const source = openFileTree(paths, { cwd, excludes: excludesOf(surroundings, flags), oneFileSystem: flags.oneFileSystem });
+  return { source, named: paths.map(path => resolvePath(cwd, path)) };
+}
+
+function chooseStream({ terminal }: Surroundings, { command, stdinFilename = 'stdin' }: ValuesOf<typeof BACKUP_FLAGS>): ChosenSource {
+  if (['.', '..'].includes(stdinFilename) || /[/\0]/.test(stdinFilename)) {
+    throw new SnapError('USAGE', `'${printable(stdinFilename)}' is not a file name`, { hint: 'Give --stdin-filename a name without slash' });
+  }
+  const name = rawBytes(stdinFilename);
+  const source = command === undefined ? openStdin(terminal.input(), name)
+    : openCommand({ command, name, killGroup: (group, signal) => void process.kill(-group, signal), clock: systemClock });
+  return { source, named: [name] };
+}
+
+async function listedPaths({ terminal }: Surroundings, flags: ValuesOf<typeof BACKUP_FLAGS>): Promise<Bytes[] | undefined> {
+  const lists: [string, FileListFormat][] = [
+    ...flags.filesFrom.map((path): [string, FileListFormat] => [path, 'lines']),
+    ...flags.filesFromVerbatim.map((path): [string, FileListFormat] => [path, 'verbatim']),
+    ...flags.filesFromRaw.map((path): [string, FileListFormat] => [path, 'raw']),
+  ];
+  if (lists.length === 0) return undefined;
+  const paths: Bytes[] = [];
+  for (const [path, format] of lists) {
+    const content = path === '-' ? Buffer.concat(await terminal.input().toArray() as Buffer[]) : readGivenFile(path, 'list of files');
+    paths.push(...parseFileList(content, format));
+  }
+  return paths;
+}
+
+function excludesOf(surroundings: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>): ExcludeMatcher {
+  const environment = new Map(Object.entries(surroundings.environment).filter((pair): pair is [string, string] => pair[1] !== undefined));
+  const markers = (flags.excludeIfPresent ?? []).map(parseMarker);
+  return compileExcludes({
+    patterns: [
+      ...ownFolders(surroundings).map(path => ({ text: path.replace(/[\\*?[\]]/g, '\\$&') })),
+      ...(flags.exclude ?? []).map(text => ({ text: rawBytes(text) })),
+      ...(flags.iexclude ?? []).map(text => ({ text: rawBytes(text), ignoreCase: true })),
+      ...(flags.excludeFile ?? []).flatMap(path => parsePatternFile({ path, content: readGivenFile(path, 'file of patterns') }, environment)),
+    ],
+    markers: flags.excludeCaches === true ? [CACHE_DIRECTORY_MARKER, ...markers] : markers,
+    largerThanBytes: flags.excludeLargerThan,
+  });
+}
+
+/** A repository must not back itself up: each run would store what the run before has stored. The cache changes all the time. */
+function ownFolders(surroundings: Surroundings): string[] {
+  const location = parseLocation(repositoryLocation(surroundings.globals));
+  return [...location.kind === 'local' ? [location.path] : [], resolve(cachesDirectory(surroundings))];
+}
+
+function readGivenFile(path: string, what: string): Bytes {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new SnapError('USAGE', `Cannot read the ${what} '${printable(path)}'`, { cause: error });
+  }
+}
+
+/** As bytes where the system gives them: a folder may have a name that is not UTF-8. */
+function workingDirectory(): Bytes {
+  try {
+    return readlinkSync('/proc/self/cwd', { encoding: 'buffer' });
+  } catch (error) {
+    if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return utf8(process.cwd());
+  }
 }
 
 /** Closes in any case. When both fail, the error of the work counts, and that of closing becomes its cause unless it has one. */

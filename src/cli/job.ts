@@ -1,6 +1,6 @@
-/** Runs a use case with a renderer beside it: facts are passed on, counters are looked at a few times per second. */
+/** Runs use cases with a renderer beside them: facts are passed on, counters are looked at a few times per second. */
 import { systemClock, type Clock } from '../base/ambient.ts';
-import { newCounters, type JobContext } from '../usecases/events.ts';
+import { newCounters, type Counters, type JobContext } from '../usecases/events.ts';
 import type { RunReport } from '../usecases/reports.ts';
 import type { GlobalValues } from './flags.ts';
 import { resultOf, type Result } from './outcome.ts';
@@ -21,32 +21,69 @@ export interface JobSurroundings {
   readonly signal: AbortSignal;
 }
 
+/** What a verb holds while its use cases run. */
+export interface Job {
+  /** For the use case that runs now; `begin` starts the figures anew for the next one. */
+  readonly context: JobContext;
+  begin(): void;
+  show(report: RunReport): Result;
+  /** For people only. */
+  note(text: string): void;
+}
+
 /** @throws what the work throws, with the progress line gone */
-export async function runJob<R extends RunReport>(
-  surroundings: JobSurroundings, work: (context: JobContext, renderer: Renderer) => Promise<R>, clock: Clock = systemClock,
-): Promise<R> {
-  const { terminal, globals, signal } = surroundings;
-  const renderer = newRenderer(terminal, globals, clock);
-  const counters = newCounters();
-  const stop = renderer.progressEveryMs === undefined ? () => undefined
-    : clock.every(renderer.progressEveryMs, () => renderer.progress(counters, clock.monotonic()));
+export async function runJob<T>(surroundings: JobSurroundings, work: (job: Job) => Promise<T>, clock: Clock = systemClock): Promise<T> {
+  const run = new RunningJob(surroundings, clock);
   try {
-    return await work({ onEvent: event => renderer.event(event), counters, signal }, renderer);
+    return await work(run);
   } finally {
-    stop();
-    terminal.status(undefined);
+    run.stop();
   }
 }
 
-/** Runs the work and shows its report. */
-export async function showJob<R extends RunReport>(
-  surroundings: JobSurroundings, work: (context: JobContext) => Promise<R>, clock: Clock = systemClock,
-): Promise<Result> {
-  let shown: Renderer | undefined;
-  const report = await runJob(surroundings, (context, renderer) => {
-    shown = renderer;
-    return work(context);
-  }, clock);
-  shown?.report(report);
-  return resultOf(report);
+/** Worse results win. */
+export function worst(...results: readonly Result[]): Result {
+  const order: readonly Result[] = ['complete', 'partial', 'failed', 'damaged'];
+  return results.reduce((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), 'complete');
+}
+
+class RunningJob implements Job {
+  readonly #surroundings: JobSurroundings;
+  readonly #clock: Clock;
+  #renderer: Renderer;
+  #counters: Counters = newCounters();
+  #stopTicking: () => void;
+
+  constructor(surroundings: JobSurroundings, clock: Clock) {
+    this.#surroundings = surroundings;
+    this.#clock = clock;
+    this.#renderer = newRenderer(surroundings.terminal, surroundings.globals, clock);
+    const everyMs = this.#renderer.progressEveryMs;
+    this.#stopTicking = everyMs === undefined ? () => undefined
+      : clock.every(everyMs, () => this.#renderer.progress(this.#counters, clock.monotonic()));
+  }
+
+  get context(): JobContext {
+    return { onEvent: event => this.#renderer.event(event), counters: this.#counters, signal: this.#surroundings.signal };
+  }
+
+  begin(): void {
+    this.#counters = newCounters();
+    this.#renderer = newRenderer(this.#surroundings.terminal, this.#surroundings.globals, this.#clock);
+  }
+
+  show(report: RunReport): Result {
+    this.#renderer.report(report);
+    return resultOf(report);
+  }
+
+  note(text: string): void {
+    this.#renderer.note(text);
+  }
+
+  stop(): void {
+    this.#stopTicking();
+    this.#stopTicking = () => undefined;
+    this.#surroundings.terminal.status(undefined);
+  }
 }

@@ -1,4 +1,5 @@
 /** What the command line needs of its surroundings: two output streams, a line that is redrawn, questions, an input. */
+import type { Readable } from 'node:stream';
 import { systemClock } from '../base/ambient.ts';
 import { SnapError, cancelled } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
@@ -26,7 +27,7 @@ export interface Terminal {
   /** A line from standard input; undefined at its end, or when nothing comes for a while and nobody sits there. */
   ask(question: string, signal: AbortSignal): Promise<string | undefined>;
   /** Standard input as it comes. */
-  input(): AsyncIterable<Bytes>;
+  input(): Readable;
 }
 
 /** How long a question waits when its answer is piped in: a forgotten pipe must not hang a run. */
@@ -128,7 +129,7 @@ export class ProcessTerminal implements Terminal {
     }
   }
 
-  input(): AsyncIterable<Bytes> {
+  input(): Readable {
     return this.#process.stdin;
   }
 

@@ -33,7 +33,7 @@ interface Pending {
 }
 
 /** A worker holds small objects only; its large buffers do not count here. */
-const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 128 };
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 128 };
 
 export class PoolWorker {
   /** Jobs that only this worker may do, in order. */

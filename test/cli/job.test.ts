@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { GLOBAL_FLAGS } from '../../src/cli/flags.ts';
-import { showJob } from '../../src/cli/job.ts';
+import { runJob, worst } from '../../src/cli/job.ts';
 import { ProgressEstimate } from '../../src/cli/progress-estimate.ts';
 import { resolveFlags } from '../../src/cli/settings.ts';
 import { newCounters } from '../../src/usecases/events.ts';
@@ -14,11 +14,12 @@ const { signal } = new AbortController();
 test('with --json a run gives status lines about every second, events, and the summary last', async () => {
   const terminal = new RecordingTerminal();
   const clock = new TestClock();
-  const result = await showJob({ terminal, globals: globals({ json: ['true'] }), signal }, async ({ counters, onEvent }) => {
+  const result = await runJob({ terminal, globals: globals({ json: ['true'] }), signal }, async job => {
+    const { counters, onEvent } = job.context;
     counters!.bytesDone = 7;
     await clock.advance(2500);
     onEvent!({ type: 'problem-found', path: undefined, during: 'read', code: 'DENIED', message: 'x' });
-    return { ...BACKUP, status: 'partial' as const };
+    return job.show({ ...BACKUP, status: 'partial' });
   }, clock);
   expect(result).toBe('partial');
   expect(terminal.messages().map(message => message['message_type'])).toEqual(['status', 'status', 'error', 'summary']);
@@ -29,9 +30,9 @@ test.each(['progress', 'quiet'])('--no-%s of progress gives no status lines', as
   const terminal = new RecordingTerminal();
   const clock = new TestClock();
   const given = { json: ['true'], [flag]: [flag === 'quiet' ? 'true' : 'false'] };
-  await showJob({ terminal, globals: globals(given), signal }, async () => {
+  await runJob({ terminal, globals: globals(given), signal }, async job => {
     await clock.advance(5000);
-    return BACKUP;
+    return job.show(BACKUP);
   }, clock);
   expect(terminal.messages().map(message => message['message_type'])).toEqual(['summary']);
 });
@@ -39,9 +40,9 @@ test.each(['progress', 'quiet'])('--no-%s of progress gives no status lines', as
 test('on a terminal the line is redrawn at most four times a second and gone at the end', async () => {
   const terminal = Object.assign(new RecordingTerminal(), { drawsStatus: true });
   const clock = new TestClock();
-  await showJob({ terminal, globals: globals({}), signal }, async () => {
+  await runJob({ terminal, globals: globals({}), signal }, async job => {
     await clock.advance(1000);
-    return BACKUP;
+    return job.show(BACKUP);
   }, clock);
   expect(terminal.statuses.filter(line => line !== undefined).length).toBe(4);
   expect(terminal.statuses.at(-1)).toBeUndefined();
@@ -50,9 +51,25 @@ test('on a terminal the line is redrawn at most four times a second and gone at 
 test('a run that fails stops its progress', async () => {
   const terminal = Object.assign(new RecordingTerminal(), { drawsStatus: true });
   const clock = new TestClock();
-  await expect(showJob({ terminal, globals: globals({}), signal }, async () => { throw new Error('broken'); }, clock)).rejects.toThrow('broken');
+  await expect(runJob({ terminal, globals: globals({}), signal }, async () => { throw new Error('broken'); }, clock)).rejects.toThrow('broken');
   await clock.advance(1000);
   expect(terminal.statuses).toEqual([undefined]);
+});
+
+test('a second use case starts its figures anew', async () => {
+  const terminal = new RecordingTerminal();
+  const clock = new TestClock();
+  await runJob({ terminal, globals: globals({ json: ['true'] }), signal }, async job => {
+    job.context.counters!.bytesDone = 500;
+    await clock.advance(1000);
+    job.begin();
+    await clock.advance(1000);
+  }, clock);
+  expect(terminal.messages()).toMatchObject([{ bytes_done: 500, seconds_elapsed: 1 }, { bytes_done: 0, seconds_elapsed: 1 }]);
+});
+
+test('of several results the worst counts', () => {
+  expect([worst(), worst('partial', 'complete'), worst('damaged', 'failed')]).toEqual(['complete', 'partial', 'damaged']);
 });
 
 test('remaining time follows the recent speed, and the slower of bytes and entries', () => {

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Bytes } from '../../src/base/bytes.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
 
@@ -44,8 +45,8 @@ export class RecordingTerminal implements Terminal {
     return this.answers.shift();
   }
 
-  async* input(): AsyncIterable<Bytes> {
-    // Nothing is typed.
+  input(): Readable {
+    return Readable.from([]);
   }
 
   /** The lines of standard output as JSON. */
