@@ -4,7 +4,7 @@ import { availableParallelism, homedir, platform } from 'node:os';
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
-import { SnapError } from '../base/errors.ts';
+import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { openBackend, parseLocation } from '../backend/open.ts';
 import { cacheDirectory } from '../cache/cache-directory.ts';
@@ -64,6 +64,19 @@ export async function withBackend<T>(
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
   return closing(backend, work);
+}
+
+/** The printable location of a repository that is there already; for looking before anybody is asked for a password. */
+export async function existingRepository(surroundings: Surroundings, job: JobContext): Promise<string | undefined> {
+  try {
+    return await withBackend(surroundings, job, { create: false }, async backend => {
+      await readConfigBytes(backend, job);
+      return backend.location;
+    });
+  } catch (error) {
+    if (hasCode(error, 'REPOSITORY_NOT_FOUND')) return undefined;
+    throw error;
+  }
 }
 
 /** Opens the repository that the globals name, with the credential that they name or that a person types. */

@@ -72,11 +72,20 @@ export function failureOf(error: unknown): Failure {
   };
 }
 
-/** The message, and that of the cause when it says more. A signal's reason says nothing to people. */
+/** Kinds whose message says all; the cause would repeat it in the words of the system. */
+const SELF_EXPLAINED: readonly SnapErrorKind[] = ['cancelled', 'not-found', 'wrong-key', 'guard'];
+
+/** The message, and that of the cause when it says more. */
 function describe(error: SnapError): string {
-  if (error.kind === 'cancelled' || !(error.cause instanceof Error)) return error.message;
-  const cause = error.cause.message;
+  if (SELF_EXPLAINED.includes(error.kind) || error.code === 'SOURCE_MISSING' || !(error.cause instanceof Error)) return error.message;
+  const cause = reasonOf(error.cause);
   return cause === '' || error.message.includes(cause) ? error.message : `${error.message}: ${cause}`;
+}
+
+/** Of a system error only the words: `ENOENT: no such file or directory, open '/x'` -> `no such file or directory`. */
+function reasonOf(cause: Error): string {
+  const words = 'syscall' in cause ? /^[A-Z0-9]+: ([^,]+)/.exec(cause.message)?.[1] : undefined;
+  return words ?? cause.message;
 }
 
 function stackOf(error: Error): string {

@@ -147,8 +147,8 @@ function backupSummary(report: BackupReport): JsonMessage {
     data_blobs: report.dataChunksAdded, tree_blobs: report.treeChunksAdded,
     data_added: report.bytesAddedRaw, data_added_packed: report.bytesAddedStored,
     total_files_processed: report.filesTotal, total_bytes_processed: report.bytesTotal, bytes_read: report.bytesRead,
-    backup_start: jsonTime(report.startedAt), backup_end: jsonTime(report.startedAt + report.durationMs),
-    total_duration: report.durationMs / 1000, problems: report.problemsTotal,
+    backup_start: jsonTime(report.startedAt), backup_end: jsonTime(report.startedAt + Math.round(report.durationMs)),
+    total_duration: seconds(report.durationMs), problems: report.problemsTotal,
   };
 }
 
@@ -159,7 +159,7 @@ function restoreSummary(report: RestoreReport): JsonMessage {
     total_files: report.entriesTotal, files_restored: report.filesRestored, files_skipped: report.filesKept,
     files_deleted: report.filesRemoved, files_verified: report.filesVerified,
     total_bytes: report.bytesTotal, bytes_restored: report.bytesWritten, bytes_skipped: report.bytesReused,
-    total_duration: report.durationMs / 1000, problems: report.problemsTotal, damage: countDamage(report.findings),
+    total_duration: seconds(report.durationMs), problems: report.problemsTotal, damage: countDamage(report.findings),
   };
 }
 
@@ -168,7 +168,7 @@ function verifySummary(report: VerifyReport): JsonMessage {
     ...commonFields(report), message_type: 'summary',
     snapshots: report.snapshots, packs: report.packs, segments: report.segments, tree_nodes: report.treeNodes,
     chunks_referenced: report.chunksReferenced, packs_read: report.packsRead, bytes_read: report.bytesRead,
-    unused_bytes: report.unusedBytes, total_duration: report.durationMs / 1000,
+    unused_bytes: report.unusedBytes, total_duration: seconds(report.durationMs),
     num_errors: countDamage(report.findings), num_warnings: report.findings.length - countDamage(report.findings),
   };
 }
@@ -191,6 +191,11 @@ function statsMessage(report: StatsReport): JsonMessage {
     total_blob_count: report.chunks, pack_count: report.packs,
     dedup_ratio: ratio(report.restoreBytes, report.rawBytes), compression_ratio: ratio(report.rawBytes, report.storedBytes),
   };
+}
+
+/** Milliseconds are precise enough, and readable. */
+function seconds(ms: number): number {
+  return Math.round(ms) / 1000;
 }
 
 /** Undefined where there is nothing to divide by. */

@@ -296,7 +296,9 @@ describe('problems', () => {
     const root = makeTree('no details', 'a');
     fs.symlinkSync('a', join(root, 'link'));
     fs.writeFileSync(join(root, 'z'), '');
-    native.setXattrAt(native.openDirectory(utf8(root), false), utf8('z'), utf8('user.kept'), utf8('value'));
+    const fd = native.openDirectory(utf8(root), false);
+    native.setXattrAt(fd, utf8('z'), utf8('user.kept'), utf8('value'));
+    native.close(fd);
     const failing: NativeFileSystem = { ...native,
       readLinkAt: () => { throw failure('EIO', 5, 'readlinkat'); },
       xattrs: (fd, names) => {
@@ -342,7 +344,7 @@ describe('roots', () => {
     const fd = native.openDirectory(utf8(root), false);
     native.setXattr(fd, utf8('user.root'), utf8('value'));
     native.close(fd);
-    const source = open([root, '/']);
+    const source = open([root]);
     const [own] = await source.open();
     expect(source.rootDetails(own!, () => expect.unreachable())).toEqual({ xattrs: [{ name: utf8('user.root'), value: utf8('value') }] });
     const [slash] = await open(['/']).open();
@@ -388,8 +390,8 @@ describe('roots', () => {
     const dropped = inside('cache', 'cache/CACHEDIR.TAG', 'directory');
     expect(await rootPaths([root, ...kept, ...dropped], {}, { ...rules, largerThanBytes: 43 })).toEqual([root, ...kept.slice(0, 3)]);
     expect(await rootPaths([root, ...inside('large')], {}, rules)).toEqual([root, join(root, 'large')]);
-    const walked = await walk(open([root, ...kept.slice(0, 1)], {}, rules));
-    expect(walked.entries.filter(entry => entry.path.endsWith('deep/a')).map(entry => entry.path)).toEqual([join(root, 'excluded/deep/a')].filter(() => false));
+    const walked = await walk(open([root, join(root, 'excluded/deep')], {}, patterns('excluded')));
+    expect(walked.entries.filter(entry => entry.path.endsWith('deep/a'))).toHaveLength(1);
   });
 
   test('a path asked for by name is never excluded itself', async () => {

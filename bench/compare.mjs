@@ -1,0 +1,131 @@
+#!/usr/bin/env node
+/**
+ * Compares snap with restic and BorgBackup: whole processes, interleaved, medians (performance design, section 13).
+ *
+ *   node bench/compare.mjs [--runs N] [--place DIR] [--tools snap,restic,borg] [SCENARIO ...]
+ *
+ * Scenarios: tree unchanged restore verify random rewritten inserted small. Without names all of them run. Data and
+ * repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
+import { median, run, spread } from './measure.mjs';
+import { TOOLS } from './tools.mjs';
+
+const MiB = 1024 * 1024;
+const BIG = 2048 * MiB;
+const options = { runs: 5, place: join(tmpdir(), 'snap-bench'), tools: ['snap', 'restic', 'borg'] };
+const wanted = [];
+for (let i = 2; i < process.argv.length; i++) {
+  const word = process.argv[i];
+  if (word === '--runs') options.runs = Number(process.argv[++i]);
+  else if (word === '--place') options.place = process.argv[++i];
+  else if (word === '--tools') options.tools = process.argv[++i].split(',');
+  else wanted.push(word);
+}
+const data = join(options.place, 'data');
+const rows = [];
+
+const isThere = tool => {
+  try {
+    execFileSync(tool, [tool === "restic" ? "version" : "--version"], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+const tools = Object.fromEntries(options.tools.filter(name => name === 'snap' || isThere(name)).map(name => [name, TOOLS[name](options.place)]));
+
+async function must(tool, [command, args], cwd) {
+  const result = await run(command, args, { env: { ...process.env, ...tool.env }, cwd });
+  if (result.code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${result.code}:\n${result.output}`);
+  return result;
+}
+
+const sizeOf = folder => Number(execFileSync('du', ['-sb', folder], { encoding: 'utf8' }).split('\t')[0]);
+
+/** `prepare` is not measured; `step` gives the command that is. Tools take turns in every round. */
+async function scenario(name, prepare, step, after = () => {}) {
+  if (wanted.length > 0 && !wanted.includes(name)) return;
+  const results = Object.fromEntries(Object.keys(tools).map(key => [key, []]));
+  for (let round = 0; round < options.runs; round++) {
+    for (const [key, tool] of Object.entries(tools)) {
+      await prepare(tool, round);
+      results[key].push(await must(tool, step(tool)));
+      await after(tool);
+    }
+  }
+  const base = median(results.snap.map(result => result.wall));
+  for (const [key, list] of Object.entries(results)) {
+    const walls = list.map(result => result.wall);
+    const row = {
+      scenario: name, tool: key, wall: median(walls), spread: spread(walls), cpu: median(list.map(result => result.cpu)),
+      peakMiB: median(list.map(result => result.peakMiB)), repositoryMB: sizeOf(tools[key].repository) / 1e6, ratio: median(walls) / base,
+    };
+    rows.push(row);
+    console.log(`${name.padEnd(10)} ${key.padEnd(7)} ${row.wall.toFixed(2).padStart(7)} s (${row.spread})  cpu ${row.cpu.toFixed(2).padStart(6)} s  `
+      + `peak ${row.peakMiB.toFixed(0).padStart(4)} MiB  repository ${row.repositoryMB.toFixed(1).padStart(8)} MB  x${row.ratio.toFixed(2)}`);
+  }
+}
+
+async function fresh(tool) {
+  tool.clear();
+  await must(tool, tool.init);
+}
+
+async function filled(tool, path) {
+  await fresh(tool);
+  await must(tool, tool.backup(path));
+}
+
+const target = join(options.place, 'target');
+function emptyTarget() {
+  rmSync(target, { recursive: true, force: true });
+  mkdirSync(target, { recursive: true });
+}
+
+console.log(`${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}, ${options.runs} runs, medians`);
+mkdirSync(data, { recursive: true });
+const needs = name => wanted.length === 0 || wanted.includes(name);
+const tree = ['tree', 'unchanged', 'restore', 'verify'].some(needs) ? linuxTree(data) : undefined;
+if (tree !== undefined) execFileSync('sh', ['-c', `find '${tree}' -type f -print0 | xargs -0 cat > /dev/null`]); // warm page cache
+
+await scenario('tree', fresh, tool => tool.backup(tree));
+if (['unchanged', 'restore', 'verify'].some(needs)) for (const tool of Object.values(tools)) await filled(tool, tree);
+await scenario('unchanged', () => {}, tool => tool.backup(tree));
+await scenario('restore', emptyTarget, tool => tool.restore(target), emptyTarget);
+await scenario('verify', () => {}, tool => tool.verify);
+
+if (needs('random')) {
+  const folder = join(data, 'random');
+  randomFile(folder, 'random.bin', BIG);
+  await scenario('random', fresh, tool => tool.backup(folder));
+}
+for (const [name, change] of [
+  ['rewritten', (path, round) => rewritePages(path, BIG, 0.01, 100 + round)],
+  ['inserted', (path, round, original) => { rmSync(path); insertBytes(original, path, 1 * MiB, 1000 + round, 200 + round); }],
+]) {
+  if (!needs(name)) continue;
+  const original = randomFile(join(data, 'original'), 'big.bin', BIG, 3);
+  const folder = join(data, name);
+  const path = join(folder, 'big.bin');
+  mkdirSync(folder, { recursive: true });
+  let changedIn = -1;
+  cpSync(original, path);
+  for (const tool of Object.values(tools)) await filled(tool, folder);
+  await scenario(name, (_, round) => {
+    if (changedIn === round) return;
+    changedIn = round;
+    change(path, round, original);
+  }, tool => tool.backup(folder));
+}
+if (needs('small')) {
+  const folder = smallFiles(join(data, 'small'), 1_000_000);
+  await scenario('small', fresh, tool => tool.backup(folder));
+}
+
+const results = new URL(`./results/${new Date().toISOString().slice(0, 10)}.json`, import.meta.url);
+writeFileSync(results, `${JSON.stringify(rows, undefined, 1)}\n`);
