@@ -15,7 +15,9 @@ export interface Failure {
 /** No plain file has the name: nothing there, a directory (ESPIPE: a pipe) or a link in its place, or a file on the way to it. */
 const MISSING = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ESPIPE', 'ENXIO'];
 const FULL = ['ENOSPC', 'EDQUOT'];
-const REFUSED = ['EACCES', 'EPERM', 'EROFS', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'ENAMETOOLONG', 'EFBIG', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EMLINK'];
+const REFUSED = [
+  'EACCES', 'EPERM', 'EROFS', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EXDEV', 'ENAMETOOLONG', 'EFBIG', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EMLINK',
+];
 
 /** Whether the error says that no object has the name. */
 export function saysMissing(error: unknown): boolean {
@@ -51,9 +53,9 @@ export function rootVanished(failure: Failure, cause: unknown, effectUnknown = f
 }
 
 export function invalidRange(failure: Failure, range: ByteRange, sizeBytes: number): SnapError {
-  const isTooLarge = range.length > MAX_READ_BYTES;
-  const reason = isTooLarge ? `${range.length} bytes are more than any object has` : `${range.length} bytes from ${range.offset} reach beyond its end at ${sizeBytes}`;
-  return makeError('INVALID_RANGE', failure, reason, undefined, { ...range, sizeBytes });
+  const { offset, length } = range;
+  const reason = length > MAX_READ_BYTES ? `${length} bytes are more than any object has` : `${length} bytes from ${offset} reach beyond its end at ${sizeBytes}`;
+  return makeError('INVALID_RANGE', failure, reason, undefined, { offset, length, sizeBytes });
 }
 
 /** For `create` on a name that has other bytes; `exists` tells it from a lack of permission. */

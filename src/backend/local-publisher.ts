@@ -16,7 +16,9 @@ export type PublishMode = 'own' | 'contended';
 /** A temporary file that nobody has written to for so long belongs to a dead writer. */
 const STALE_TEMPORARY_MS = 24 * 60 * 60 * 1000;
 /** Answers of link and rename after which the name is certainly not there. */
-const NOTHING_DONE = ['ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EXDEV', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENAMETOOLONG'];
+const NOTHING_DONE = [
+  'ENOENT', 'ENOTDIR', 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EXDEV', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP', 'ENAMETOOLONG',
+];
 
 /** Puts complete, synced bytes under their final name without ever replacing others (repository design, section 5.2). */
 export class LocalPublisher {

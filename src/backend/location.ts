@@ -64,7 +64,9 @@ export function parseLocation(text: string): Location {
 }
 
 function parseBucket(text: string, rest: string): S3Location {
-  if (rest.split('/', 1)[0]!.includes('@')) throw wrongLocation(text, 'a bucket has no user', 'Give the credentials in the environment, as AWS_ACCESS_KEY_ID and so on');
+  if (rest.split('/', 1)[0]!.includes('@')) {
+    throw wrongLocation(text, 'a bucket has no user', 'Give the credentials in the environment, as AWS_ACCESS_KEY_ID and so on');
+  }
   const { bucket, prefix } = splitBucketPath(text, rest);
   return { kind: 's3', endpoint: undefined, bucket, prefix, credentials: undefined, printable: printable(`s3://${joinPath(bucket, prefix)}`) };
 }

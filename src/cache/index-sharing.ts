@@ -49,12 +49,13 @@ export class IndexSharing {
 
   setUsable(numbers: readonly PackNumber[]): void {
     const { writer } = this.#get();
-    if (numbers.some(number => number >= writer.packCapacity)) this.#grow();
+    const highest = numbers.reduce((max, number) => Math.max(max, number), 0);
+    if (highest >= writer.packCapacity) this.#grow(highest);
     for (const each of this.#writers()) each.setUsable(numbers);
   }
 
   addUsable(number: PackNumber): void {
-    if (number >= this.#get().writer.packCapacity) this.#grow();
+    if (number >= this.#get().writer.packCapacity) this.#grow(number);
     for (const writer of this.#writers()) writer.addUsable(number);
   }
 
@@ -76,11 +77,11 @@ export class IndexSharing {
     return this.#current === undefined ? [] : [...this.#former, this.#current.writer];
   }
 
-  /** New memory that is large enough for what LMDB holds now. */
-  #grow(): Current {
+  /** New memory that is large enough for what LMDB holds now, and for the pack number. */
+  #grow(pack: PackNumber = 0): Current {
     const runs = readRuns(this.#store);
     const filterBytes = runs.reduce((sum, run) => sum + run.filterBlocks * FILTER_BLOCK_BYTES, 0);
-    const writer = new SharedIndexWriter(allocateSharedMemory(filterBytes, this.#highestPack()));
+    const writer = new SharedIndexWriter(allocateSharedMemory(filterBytes, Math.max(pack, this.#highestPack())));
     writer.setRuns(runs, this.#loadFilter);
     if (this.#current !== undefined) {
       writer.copyUsable(this.#current.writer);

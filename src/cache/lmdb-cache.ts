@@ -67,6 +67,7 @@ class LmdbCache implements Cache {
       await this.chunks.close();
       await this.files.flush();
       this.objects.flush();
+      this.#environment.noteState();
     } finally {
       await this.#environment.store.close();
     }

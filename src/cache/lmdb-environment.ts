@@ -1,8 +1,8 @@
 /**
  * The folder of one repository's cache: opened when it can be trusted, otherwise wiped and begun anew (repository design,
- * section 18.4). In doubt are: files of another format or repository, LMDB files that are damaged, exchanged or put back to
- * an older state (`state.json`), and a dirty marker, which stands in LMDB from before a step that removes entries until the
- * transaction that ends the step.
+ * section 18.4). In doubt are: files of another format or repository, LMDB files that are damaged, exchanged, cut off or put
+ * back to an older state (`cache-state-file.ts`), and a dirty marker, which stands in LMDB from before a step that removes
+ * entries until the transaction that ends the step.
  */
 import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,10 +11,9 @@ import type { Random } from '../base/ambient.ts';
 import { SnapError } from '../base/errors.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { tagCacheDirectory } from './cache-directory.ts';
-import { readCacheState, writeCacheState } from './cache-state-file.ts';
-import { isStoreDamaged } from './lmdb-file-check.ts';
+import { readCacheState, STATE_FILE, writeCacheState } from './cache-state-file.ts';
 import { metaKey } from './lmdb-keys.ts';
-import { DATA_FILE, isDamage, LmdbStore, removeStore } from './lmdb-store.ts';
+import { DATA_FILE, isDamage, LOCK_FILE, LmdbStore } from './lmdb-store.ts';
 
 /** Of the content of the LMDB database; another number means another layout. */
 const CACHE_FORMAT = 1;
@@ -39,10 +38,10 @@ export class LmdbEnvironment {
   /** 32 hex digits, random for every newly built cache. */
   readonly generation: string;
 
-  constructor(folder: string, store: LmdbStore, generation: string) {
+  constructor(folder: string, store: LmdbStore) {
     this.folder = folder;
     this.store = store;
-    this.generation = generation;
+    this.generation = generationOf(store);
   }
 
   /** For every step that removes entries: until `change` is committed, a crash makes the next opening begin anew. */
@@ -56,33 +55,39 @@ export class LmdbEnvironment {
 
   /** Runs `take`, which sets pack numbers aside, in a transaction that makes a later roll-back of the LMDB files visible. */
   reserve<Result>(take: () => Result): Result {
-    const [result, reservations] = this.store.write(() => {
-      const count = getNumber(this.store, RESERVATIONS) + 1;
-      putNumber(this.store, RESERVATIONS, count);
-      return [take(), count] as const;
+    const result = this.store.write(() => {
+      putNumber(this.store, RESERVATIONS, getNumber(this.store, RESERVATIONS) + 1);
+      return take();
     });
-    writeCacheState(this.folder, { generation: this.generation, reservations });
+    this.noteState();
     return result;
   }
 
+  /** Writes down how things stand, for the next opening. */
+  noteState(): void {
+    const reservations = getNumber(this.store, RESERVATIONS);
+    writeCacheState(this.folder, { generation: this.generation, reservations, sizeBytes: this.sizeBytes() });
+  }
+
   sizeBytes(): number {
-    return statSync(join(this.folder, DATA_FILE)).size;
+    return dataBytes(this.folder);
   }
 }
 
-/** @throws DENIED, NO_SPACE, UNAVAILABLE */
+/** @throws DENIED, NO_SPACE, UNAVAILABLE, CACHE_BUSY */
 export async function openEnvironment(options: EnvironmentOptions): Promise<LmdbEnvironment> {
   const folder = join(options.directory, options.repositoryId);
   prepareFolder(options.directory, folder);
   const found = await openTrusted(folder, options);
   if (found instanceof LmdbEnvironment) return found;
-  removeStore(folder);
-  rmSync(join(folder, 'state.json'), { force: true });
+  // A process that has the files open goes on with its own, now nameless, copy.
+  for (const file of [DATA_FILE, LOCK_FILE, STATE_FILE]) rmSync(join(folder, file), { force: true });
   const fresh = await openTrusted(folder, options);
   if (!(fresh instanceof LmdbEnvironment)) {
     throw new SnapError('CACHE_BUSY', `Another process keeps changing the local cache in '${folder}'`, { hint: 'Try again' });
   }
-  if (found.memory !== undefined) fresh.store.write(() => fresh.store.put(HOST_MEMORY, found.memory!));
+  const { memory } = found;
+  if (memory !== undefined) fresh.store.write(() => fresh.store.put(HOST_MEMORY, memory));
   return fresh;
 }
 
@@ -92,20 +97,35 @@ interface Distrusted {
 }
 
 async function openTrusted(folder: string, options: EnvironmentOptions): Promise<LmdbEnvironment | Distrusted> {
-  if (isStoreDamaged(folder)) return { memory: undefined };
+  // Before LMDB is read: another process that changes the cache in between makes LMDB newer than this, never older.
+  const state = readCacheState(folder);
+  if (typeof state === 'object' && dataBytes(folder) < state.sizeBytes) return { memory: undefined };
   const store = await openUnlessDamaged(folder);
   if (store === undefined) return { memory: undefined };
-  initialise(store, options);
-  const isOwn = getText(store, REPOSITORY) === options.repositoryId;
-  if (isOwn && isTrusted(folder, store)) return completed(folder, store);
-  const memory = isOwn ? store.get(HOST_MEMORY) : undefined;
-  await store.close();
-  return { memory };
+  try {
+    initialise(store, options);
+    const isOwn = getText(store, REPOSITORY) === options.repositoryId;
+    if (isOwn && isTrusted(store, state)) return completed(new LmdbEnvironment(folder, store), state);
+    const memory = isOwn ? store.get(HOST_MEMORY) : undefined;
+    await store.close();
+    return { memory };
+  } catch (error) {
+    await store.close();
+    if (error instanceof SnapError && isDamage(error.cause)) return { memory: undefined };
+    throw error;
+  }
+}
+
+function completed(environment: LmdbEnvironment, state: ReturnType<typeof readCacheState>): LmdbEnvironment {
+  if (state === 'missing') environment.noteState();
+  return environment;
 }
 
 async function openUnlessDamaged(folder: string): Promise<LmdbStore | undefined> {
+  // Damage that shows up later: the next opening begins anew.
+  const onDamage = (): void => writeCacheState(folder, { generation: 'damaged', reservations: 0, sizeBytes: 0 });
   try {
-    return await LmdbStore.open(folder, 'write');
+    return await LmdbStore.open(folder, 'write', onDamage);
   } catch (error) {
     if (isDamage(error)) return undefined;
     throw error;
@@ -123,30 +143,24 @@ function initialise(store: LmdbStore, options: EnvironmentOptions): void {
   });
 }
 
-function isTrusted(folder: string, store: LmdbStore): boolean {
-  // Before LMDB: another process that sets numbers aside in between makes the database newer than this, never older.
-  const state = readCacheState(folder);
-  store.refresh();
+function isTrusted(store: LmdbStore, state: ReturnType<typeof readCacheState>): boolean {
   if (getNumber(store, FORMAT) !== CACHE_FORMAT || store.peek(DIRTY) !== undefined || state === 'damaged') return false;
-  return state === 'missing'
-    || (state.generation === getText(store, GENERATION) && state.reservations <= getNumber(store, RESERVATIONS));
-}
-
-function completed(folder: string, store: LmdbStore): LmdbEnvironment {
-  const generation = getText(store, GENERATION);
-  if (readCacheState(folder) === 'missing') writeCacheState(folder, { generation, reservations: getNumber(store, RESERVATIONS) });
-  return new LmdbEnvironment(folder, store, generation);
+  return state === 'missing' || (state.generation === generationOf(store) && state.reservations <= getNumber(store, RESERVATIONS));
 }
 
 function prepareFolder(directory: string, folder: string): void {
   try {
+    tagCacheDirectory(directory);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     chmodSync(folder, 0o700);
-    tagCacheDirectory(directory);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code === 'ENOSPC' ? 'NO_SPACE' : 'DENIED';
     throw new SnapError(code, `Cannot create the local cache in '${folder}'`, { cause: error });
   }
+}
+
+function dataBytes(folder: string): number {
+  return statSync(join(folder, DATA_FILE), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** The generation that a store was begun with; '' for one that was not. */

@@ -4,8 +4,6 @@
  * Nothing here relaxes syncing: every commit is flushed before `write` returns (LMDB, "commit"), so a crash leaves the
  * state of one commit. Several processes and several threads of one process may have the same folder open.
  */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import type { Bytes } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
@@ -24,23 +22,28 @@ type Database = RootDatabase<Buffer, Uint8Array>;
 export class LmdbStore {
   readonly #folder: string;
   readonly #database: Database;
+  readonly #onDamage: () => void;
   #deferred: (() => void)[] = [];
   #isWriting = false;
 
-  private constructor(folder: string, database: Database) {
+  private constructor(folder: string, database: Database, onDamage: () => void) {
     this.#folder = folder;
     this.#database = database;
+    this.#onDamage = onDamage;
   }
 
-  /** Loads LMDB on first use (30 ms). @throws DENIED, or an error for which `isDamage` is true. */
-  static async open(folder: string, mode: 'read' | 'write'): Promise<LmdbStore> {
+  /**
+   * Loads LMDB on first use (30 ms). `onDamage` is called when a later call meets damage.
+   * @throws DENIED, or an error for which `isDamage` is true
+   */
+  static async open(folder: string, mode: 'read' | 'write', onDamage: () => void = () => undefined): Promise<LmdbStore> {
     const { open } = await import('lmdb');
     const options = {
       path: folder, noSubdir: false, encoding: 'binary', keyEncoding: 'binary', readOnly: mode === 'read',
       overlappingSync: false, eventTurnBatching: false, permissionsMode: 0o600,
     } as const;
     try {
-      return new LmdbStore(folder, open<Buffer, Uint8Array>(options));
+      return new LmdbStore(folder, open<Buffer, Uint8Array>(options), onDamage);
     } catch (error) {
       throw isDamage(error) ? error : cacheError('open', folder, error);
     }
@@ -56,7 +59,7 @@ export class LmdbStore {
     try {
       return this.#database.getBinaryFast(key);
     } catch (error) {
-      throw cacheError('read', this.#folder, error);
+      throw this.#translated('read', error);
     }
   }
 
@@ -65,7 +68,7 @@ export class LmdbStore {
     try {
       for (const { key, value } of this.#database.getRange({ start: prefix, end: after(prefix) })) yield { key, value };
     } catch (error) {
-      throw cacheError('read', this.#folder, error);
+      throw this.#translated('read', error);
     }
   }
 
@@ -73,7 +76,7 @@ export class LmdbStore {
     try {
       yield* this.#database.getKeys({ start: prefix, end: after(prefix) });
     } catch (error) {
-      throw cacheError('read', this.#folder, error);
+      throw this.#translated('read', error);
     }
   }
 
@@ -145,19 +148,19 @@ export class LmdbStore {
     try {
       return call();
     } catch (error) {
-      throw cacheError(doing, this.#folder, error);
+      throw this.#translated(doing, error);
     }
+  }
+
+  #translated(doing: 'read' | 'write', error: unknown): unknown {
+    if (isDamage(error)) this.#onDamage();
+    return cacheError(doing, this.#folder, error);
   }
 }
 
 export interface StoreSnapshot {
   get(key: Uint8Array): Uint8Array | undefined;
   close(): void;
-}
-
-/** Removes the files of LMDB. A process that has them open goes on with its own, now nameless, copy. */
-export function removeStore(folder: string): void {
-  for (const file of [DATA_FILE, LOCK_FILE]) rmSync(join(folder, file), { force: true });
 }
 
 export function isDamage(error: unknown): boolean {
@@ -183,6 +186,6 @@ function cacheError(doing: 'open' | 'read' | 'write', folder: string, cause: unk
   }
   if (DENIED_CODES.has(code)) return new SnapError('DENIED', `Cannot ${doing} the local cache in '${folder}'`, options);
   return new SnapError('UNAVAILABLE', `Cannot ${doing} the local cache in '${folder}'`, {
-    ...options, hint: 'Remove this folder; the cache is built again from the repository',
+    ...options, hint: 'Run the command again; if that does not help, remove this folder: the cache is built again from the repository',
   });
 }

@@ -7,13 +7,12 @@ import { utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { openBackend, parseLocation } from '../backend/open.ts';
-import { cacheDirectory } from '../cache/cache-directory.ts';
+import { cacheDirectory, listCaches, removeCache, type CacheFolder } from '../cache/cache-directory.ts';
 import { openLmdbCache } from '../cache/lmdb-cache.ts';
 import type { Engine } from '../engine/engine.ts';
 import { JOBS_PER_WORKER } from '../engine/messages.ts';
 import { createPoolEngine } from '../engine/pool-engine.ts';
-import type { RepositoryId } from '../format/ids.ts';
-import { parseHostId } from '../format/ids.ts';
+import { parseHostId, type RepositoryId } from '../format/ids.ts';
 import { createFastKernel } from '../kernel/fast.ts';
 import { openRepository, readConfigBytes } from '../repository/open-repository.ts';
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
@@ -111,6 +110,19 @@ export function cachesDirectory({ globals, environment }: Surroundings): string 
   return cacheDirectory({
     explicit: globals.cacheDir ?? environment['CACHE_DIRECTORY']?.split(':')[0], xdgCacheHome: environment['XDG_CACHE_HOME'],
     localAppData: environment['LOCALAPPDATA'], home: homedir(), platform: platform(),
+  });
+}
+
+export function cacheFolders(surroundings: Surroundings): CacheFolder[] {
+  return listCaches(cachesDirectory(surroundings));
+}
+
+/** Removes the cache of the repository that the globals name; needs no password. */
+export function removeRepositoryCache(surroundings: Surroundings, job: JobContext): Promise<{ id: RepositoryId; location: string }> {
+  return withBackend(surroundings, job, { create: false }, async backend => {
+    const { id } = await readConfigBytes(backend, job);
+    removeCache(cachesDirectory(surroundings), id);
+    return { id, location: backend.location };
   });
 }
 

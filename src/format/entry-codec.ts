@@ -89,11 +89,11 @@ function writeTypeFields(writer: CborWriter, entry: Entry): void {
     for (const item of entry.content) writeContentItem(writer, item);
   } else if (entry.contentNode !== undefined) {
     writer.uint(11);
-    writer.bytes(entry.contentNode);
+    writeChunkId(writer, entry.contentNode);
   }
   if (entry.directoryNode !== undefined) {
     writer.uint(12);
-    writer.bytes(entry.directoryNode);
+    writeChunkId(writer, entry.directoryNode);
   }
   if (entry.linkTarget !== undefined) {
     writer.uint(13);
@@ -138,10 +138,15 @@ export function writeTime(writer: CborWriter, time: Time): void {
   writer.uint(time[1]);
 }
 
+export function writeChunkId(writer: CborWriter, id: ChunkId): void {
+  if (id.length !== CHUNK_ID_BYTES) throw new RangeError(`A chunk ID has ${CHUNK_ID_BYTES} bytes, not ${id.length}`);
+  writer.bytes(id);
+}
+
 export function writeContentItem(writer: CborWriter, item: ContentItem): void {
   if (item.id !== undefined) {
     writer.array(2);
-    writer.bytes(item.id);
+    writeChunkId(writer, item.id);
   }
   writer.uint(item.lengthBytes);
 }

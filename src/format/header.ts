@@ -82,7 +82,7 @@ export function encodeHeader(header: Header): Uint8Array<ArrayBuffer> {
   const fault = headerFault(header);
   if (fault !== undefined) throw new RangeError(`Header of a ${objectTypeName(header.type)}: ${fault}`);
   if (header.objectId.length !== ID_BYTES) throw new RangeError('An object ID has 16 bytes');
-  if (header.random.length !== randomBytesOf(header.suite)) throw new RangeError('Salt or nonce of a wrong length');
+  if (header.random.length !== saltOrNonceBytes(header.suite)) throw new RangeError('Salt or nonce of a wrong length');
   view.setUint32(0, isPackType(header.type) ? MAGIC_PACK : MAGIC_OBJECT, true);
   bytes[4] = FORMAT_VERSION;
   bytes[5] = header.suite;
@@ -96,9 +96,12 @@ export function encodeHeader(header: Header): Uint8Array<ArrayBuffer> {
 }
 
 /** Length of the random field: salt or nonce. */
-export function randomBytesOf(suite: Suite): number {
+export function saltOrNonceBytes(suite: Suite): number {
   return suite === 3 ? XNONCE_BYTES : SALT_BYTES;
 }
+
+/** The same under the name that `repository/sealed-objects.ts` imports. */
+export const randomBytesOf: (suite: Suite) => number = saltOrNonceBytes;
 
 /** Reads the first 64 bytes; ID and salt are copies. @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
 export function decodeHeader(bytes: Bytes): Header {
@@ -113,7 +116,7 @@ export function decodeHeader(bytes: Bytes): Header {
   if (!isSuite(suite)) throw unsupported(what, `cipher suite ${suite}`, { suite });
   if (flags > 1) throw unsupported(what, `header flags ${flags}`, { flags });
   if ((magic === MAGIC_PACK) !== isPackType(type)) throw corrupt(what, 'magic bytes and type disagree');
-  const randomLength = randomBytesOf(suite);
+  const randomLength = saltOrNonceBytes(suite);
   for (let i = 28 + randomLength; i < 60; i++) if (bytes[i] !== 0) throw corrupt(what, 'reserved bytes of the header are not zero');
   const header: Header = {
     type,

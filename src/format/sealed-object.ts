@@ -10,7 +10,7 @@ import type { Compressor, Kernel } from '../kernel/kernel.ts';
 import { CborReader, CborWriter } from './cbor.ts';
 import { corrupt, unsupported } from './decode-error.ts';
 import {
-  decodeHeader, encodeHeader, type Header, HEADER_BYTES, OBJECT_TYPES, type ObjectType, objectTypeName, randomBytesOf, type Suite, TAG_BYTES,
+  decodeHeader, encodeHeader, type Header, HEADER_BYTES, OBJECT_TYPES, type ObjectType, objectTypeName, saltOrNonceBytes, type Suite, TAG_BYTES,
 } from './header.ts';
 import { idBytes, type RepositoryId, repositoryIdFromBytes } from './ids.ts';
 import { deriveConfigKey, deriveKeyringKey, deriveObjectKey, deriveXObjectKey } from './key-derivation.ts';
@@ -32,7 +32,7 @@ export interface SealObjectOptions {
   readonly secret: Bytes;
   readonly repositoryId: RepositoryId;
   readonly payload: Bytes;
-  /** Fresh random bytes: 32 of salt for suites 1 and 2, 24 of nonce for suite 3 (`randomBytesOf`). */
+  /** Fresh random bytes: 32 of salt for suites 1 and 2, 24 of nonce for suite 3 (`saltOrNonceBytes`). */
   readonly random: Bytes;
   /** The payload is stored compressed if that makes it smaller. */
   readonly compressor?: Compressor | undefined;
@@ -166,7 +166,7 @@ export function unpadPayload(what: string, plaintext: Bytes): Uint8Array<ArrayBu
 /** Seals under any suite; `random` is the nonce of suite 3 and otherwise already part of the key. */
 export function sealBytes(kernel: Kernel, suite: Suite, key: Bytes, random: Bytes, additional: Bytes, plaintext: Bytes): Uint8Array<ArrayBufferLike> {
   if (suite !== 3) return kernel.createAead(suite, key).seal(ZERO_NONCE, additional, plaintext);
-  if (random.length !== randomBytesOf(3)) throw new RangeError('The nonce of suite 3 has 24 bytes');
+  if (random.length !== saltOrNonceBytes(3)) throw new RangeError('The nonce of suite 3 has 24 bytes');
   return xchacha20poly1305(key, random, additional).encrypt(plaintext);
 }
 

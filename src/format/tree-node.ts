@@ -8,7 +8,7 @@ import type { Hasher } from '../kernel/kernel.ts';
 import { CborReader, CborWriter } from './cbor.ts';
 import { corrupt, unsupported } from './decode-error.ts';
 import { compareNames, contentLength, type ContentItem, type Entry, nameFault } from './entry.ts';
-import { readChunkId, readContentItems, readEntry, writeContentItem, writeEntry } from './entry-codec.ts';
+import { readChunkId, readContentItems, readEntry, writeChunkId, writeContentItem, writeEntry } from './entry-codec.ts';
 import { CHUNK_ID_BYTES, type ChunkId } from './ids.ts';
 import { MAX_CONTENT_NODE_ITEMS, MAX_ENTRY_BYTES, MAX_NAME_BYTES, MAX_NODE_BYTES, MAX_NODE_DEPTH } from './limits.ts';
 
@@ -109,7 +109,7 @@ export function createInteriorEncoder(): NodeEncoder<DirectoryChild> {
     if (previous !== undefined && compareNames(previous.lastName, lastName) >= 0) throw new RangeError('Children are not in order');
     writer.array(2);
     writer.bytes(lastName);
-    writeId(writer, id);
+    writeChunkId(writer, id);
   });
 }
 
@@ -125,13 +125,8 @@ export function createContentInteriorEncoder(): NodeEncoder<ContentChild> {
     if (!(sizeBytes >= 1)) throw new RangeError('A content child covers no bytes');
     writer.array(2);
     writer.uint(sizeBytes);
-    writeId(writer, id);
+    writeChunkId(writer, id);
   });
-}
-
-function writeId(writer: CborWriter, id: ChunkId): void {
-  if (id.length !== CHUNK_ID_BYTES) throw new RangeError('A chunk ID has 32 bytes');
-  writer.bytes(id);
 }
 
 function encodeAll<Item>(encoder: NodeEncoder<Item>, records: Iterable<Item>): Uint8Array<ArrayBuffer> {

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { systemClock, type Clock } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import { hasCode, invariant, SnapError } from '../base/errors.ts';
+import { hasCode, invariant, SnapError, throwIfAborted } from '../base/errors.ts';
 import { displayText } from './display-path.ts';
 import type { StreamSource } from './source.ts';
 import { checkedName, readBytes } from './stdin.ts';
@@ -58,6 +58,7 @@ class CommandSource implements StreamSource {
 
   async *content({ signal }: CallOptions = {}): AsyncGenerator<Bytes, void, undefined> {
     invariant(this.#process === undefined, 'The output of a command is read a second time');
+    throwIfAborted(signal);
     const child = this.#start();
     try {
       yield* readBytes(child.stdout, signal);

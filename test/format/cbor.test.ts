@@ -71,6 +71,29 @@ describe('CBOR reader', () => {
     expectKind(() => reading(hex, reader => reader.uint()), 'corrupt');
   });
 
+  it.each<[string, string, (reader: CborReader) => unknown, RegExp]>([
+    ['a number above the limit of its field', '06', reader => reader.uint(5), /limit 5/],
+    ['an integer below −2^53', '3b001fffffffffffff', reader => reader.int(), /below/],
+    ['a byte string longer than its field', '420000', reader => reader.bytes(1), /at most 1/],
+    ['a byte string that is too short', '4100', reader => reader.fixedBytes(2), /expected 2/],
+    ['a list of another length', '8100', reader => reader.fixedArray(2), /expected 2/],
+    ['a list longer than its field', '820000', reader => reader.array(1), /at most 1/],
+    ['a map with more keys than bytes', 'a3010200', reader => reader.map(), /3 values in 3 bytes/],
+    ['a string beyond the end', '4300', reader => reader.bytes(), /string of 3 bytes/],
+    ['text beyond the end', '6361', reader => reader.text(), /string of 3 bytes/],
+    ['an end before a value', '', reader => reader.uint(), /too early/],
+    ['an end inside a head', '1900', reader => reader.uint(), /too early/],
+    ['a reserved head', '1c', reader => reader.uint(), /reserved/],
+    ['a number of 2^53', '1b0020000000000000', reader => reader.uint(), /2\^53/],
+    ['an end where a boolean is expected', '', reader => reader.bool(), /boolean/],
+  ])('refuses %s', (_, hex, read, message) => {
+    expectKind(() => reading(hex, read), 'corrupt', message);
+  });
+
+  it('tells its own programmer when a list was not closed', () => {
+    expect(() => reading('80', reader => reader.array())).toThrow(RangeError);
+  });
+
   it('refuses indefinite lengths (fault 51)', () => {
     expectKind(() => reading('9f00ff', reader => reader.array()), 'corrupt');
     expectKind(() => reading('5f4100ff', reader => reader.bytes()), 'corrupt');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { concatBytes, toHex } from '../../src/base/bytes.ts';
+import { toHex, utf8 } from '../../src/base/bytes.ts';
 import { decodeHeader, encodeHeader, type Header, OBJECT_TYPES } from '../../src/format/header.ts';
 import { chunkIdFromKey, chunkIdKey, idBytes, isIdText, packIdFromBytes, parsePackId, parseSessionId } from '../../src/format/ids.ts';
 import {
@@ -152,11 +152,25 @@ describe('header', () => {
   it('with a wrong magic, a wrong epoch for its type, or reserved bytes is damaged', () => {
     expectKind(() => decodeHeader(changed(objectHeader, 0, 0x53)), 'corrupt');
     expectKind(() => decodeHeader(changed(objectHeader, 3, 0x6b)), 'corrupt');
+    const packMagic = encodeHeader(objectHeader);
+    packMagic.set(utf8('snpk'));
+    expectKind(() => decodeHeader(packMagic), 'corrupt', /magic bytes and type/);
+    const suite3 = encodeHeader({ ...packHeader, random: new Uint8Array(32) });
+    suite3[5] = 3;
+    expectKind(() => decodeHeader(suite3), 'corrupt', /suite 3/);
     expectKind(() => decodeHeader(changed(objectHeader, 59, 1)), 'corrupt');
     expectKind(() => decodeHeader(changed(objectHeader, 8, 0)), 'corrupt');
     expectKind(() => decodeHeader(changed(objectHeader, 5, 1)), 'corrupt');
     expectKind(() => decodeHeader(changed(packHeader, 7, 1)), 'corrupt');
-    expectKind(() => decodeHeader(concatBytes([encodeHeader(packHeader)]).subarray(0, 63)), 'corrupt');
+    expectKind(() => decodeHeader(encodeHeader(packHeader).subarray(0, 63)), 'corrupt');
+  });
+
+  it.each<[string, Partial<Header>]>([
+    ['an ID of another length', { objectId: new Uint8Array(15) }], ['a salt of another length', { random: new Uint8Array(24) }],
+    ['a fraction as epoch', { epoch: 1.5 }], ['an epoch above 32 bits', { epoch: 2 ** 32 }], ['a length above 32 bits', { sealedBytes: 2 ** 32 }],
+    ['suite 3 in a pack', { suite: 3, random: new Uint8Array(24) }], ['epoch 0 in a pack', { epoch: 0 }],
+  ])('with %s is not encoded', (_, change) => {
+    expect(() => encodeHeader({ ...packHeader, ...change })).toThrow(RangeError);
   });
 });
 

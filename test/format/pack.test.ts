@@ -7,7 +7,7 @@ import { derivePackKeys, type PackIdentity } from '../../src/format/key-derivati
 import {
   assemblePack, MIN_DATA_PACK_BYTES, openPackHead, openPackTail, type OpenTableOptions, type PackFrame, packHeadBytes, packTailBytes,
 } from '../../src/format/pack.ts';
-import { checkSameTables, decodePackTable, encodePackTable, findDuplicateChunks, firstChunks, indexFrames, type PackTable, tableFrameAt } from '../../src/format/pack-table.ts';
+import { checkSameTables, checkTableSize, decodePackTable, encodePackTable, findDuplicateChunks, firstChunks, indexFrames, type PackTable, tableFrameAt } from '../../src/format/pack-table.ts';
 import { padmeSize } from '../../src/format/padding.ts';
 import { chunkRecord, decodeHostile, expectKind, kernel, mutations, repositoryId, seeded } from './samples.ts';
 
@@ -102,10 +102,9 @@ describe('pack', () => {
     expect(() => wrong({ rawLength: 7999 })).toThrow(RangeError);
     expect(() => wrong({ codec: 1 })).toThrow(RangeError);
     expect(() => wrong({ chunks: new Uint8Array(0) })).toThrow(RangeError);
-    expect(() => wrong({ chunks: new Uint8Array(35) })).toThrow(RangeError);
-    expect(() => assemble(pack, [])).toThrow(RangeError);
-    expect(() => assemble(pack, frames, [0, 1])).toThrow(RangeError);
-    expect(() => assemble(pack, frames, [0, 1, 1])).toThrow(RangeError);
+    expect(() => wrong({ chunks: new Uint8Array(35) })).toThrow(/not whole/);
+    expect(() => assemble(pack, [])).toThrow(/at least one frame/);
+    for (const layout of [[0, 1], [0, 1, 1], [0, 1, 3], [0, 1, 2, 2]]) expect(() => assemble(pack, frames, layout)).toThrow(/layout/);
   });
 
   it('shows any change in the header, in both tables and in the trailer', () => {
@@ -128,11 +127,11 @@ describe('pack', () => {
     const { bytes } = assemble();
     expectKind(() => openPackHead(bytes.subarray(0, 4000), options(bytes)), 'corrupt', /cut off/);
     expectKind(() => openPackTail(bytes.subarray(bytes.length - 4000), options(bytes)), 'corrupt', /cut off/);
-    expectKind(() => openPackTail(bytes.subarray(bytes.length - 79), options(bytes)), 'corrupt');
+    expectKind(() => openPackTail(bytes.subarray(bytes.length - 79), options(bytes)), 'corrupt', /end is missing/);
     expectKind(() => openPackTail(bytes, options(bytes, { sizeBytes: bytes.length + 1 })), 'corrupt', /size/);
     for (const open of [openPackHead, openPackTail]) {
       expectKind(() => open(bytes, options(bytes, { id: parsePackId('00'.repeat(16)) })), 'corrupt', /another name/);
-      expectKind(() => open(bytes, options(bytes, { type: 'tree' })), 'corrupt');
+      expectKind(() => open(bytes, options(bytes, { type: 'tree' })), 'corrupt', /it is a data pack/);
       expectKind(() => open(bytes, options(bytes, { repositoryId: parseRepositoryId('ff'.repeat(16)) })), 'corrupt', /seal/);
       expectKind(() => open(bytes, options(bytes, { rootOf: () => undefined })), 'unsupported', /epoch 2/);
     }
@@ -224,12 +223,29 @@ describe('pack table', () => {
     }
     expectKind(() => decodeChanged(frameAt(1, 12), set8(2)), 'corrupt');
     expectKind(() => decodeChanged(frameAt(1, 12), set8(4)), 'corrupt');
+    expectKind(() => decodeChanged(8, set32(6)), 'corrupt', /without a frame/);
+    expectKind(() => decodeChanged(4, set32(65_537)), 'corrupt', /65537 frames/);
+    expectKind(() => decodeChanged(8, set32(262_145)), 'corrupt', /262145 chunks/);
+    for (const length of [0, 15, 40, 4095]) expectKind(() => decodePackTable(new Uint8Array(length), pack, table.sizeBytes), 'corrupt', /too short/);
   });
 
   it('with a group frame above 256 KiB is refused (fault 38)', () => {
     const half = 131_073;
     const frames = [{ stored: new Uint8Array(2 * half + 16), rawLength: 2 * half, codec: 0, chunks: concatBytes([chunkRecord(seeded('a', 32), half), chunkRecord(seeded('b', 32), half)]) }];
     expect(() => assemble(pack, frames)).toThrow(RangeError);
+  });
+
+  it('with a frame of no or too much raw length, or a compressed padding frame, is refused (faults 38, 46)', () => {
+    expectKind(() => decodeChanged(frameAt(0, 8), set32(0)), 'corrupt', /raw length of 0/);
+    expectKind(() => decodeChanged(frameAt(0, 8), set32(2 ** 24 + 1)), 'corrupt', /raw length of 16777217/);
+    expectKind(() => decodeChanged(frameAt(3, 14), set8(1)), 'corrupt', /compressed/);
+  });
+
+  it('in a pack of an impossible size is refused before it is opened (fault 38)', () => {
+    checkTableSize(65_536, 4112);
+    expectKind(() => checkTableSize(2 ** 28 + 1, 4112), 'corrupt', /256 MiB/);
+    for (const tableBytes of [0, 16, 4111, 4113, 2 ** 24 + 17, 2 ** 25 + 16]) expectKind(() => checkTableSize(2 ** 28, tableBytes), 'corrupt', /length of its table/);
+    expectKind(() => checkTableSize(64 + 2 * 4112 + 80, 4112), 'corrupt', /do not fit/);
   });
 
   it('whose raw or compressed lengths contradict the codec is refused (fault 47)', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, equalBytes, toHex, utf8 } from '../../src/base/bytes.ts';
-import { OBJECT_TYPES, type ObjectType, randomBytesOf, type Suite } from '../../src/format/header.ts';
+import { OBJECT_TYPES, type ObjectType, saltOrNonceBytes, type Suite } from '../../src/format/header.ts';
 import { idBytes, parseRepositoryId } from '../../src/format/ids.ts';
 import { deriveXObjectKey } from '../../src/format/key-derivation.ts';
 import { MAX_SMALL_OBJECT_BYTES } from '../../src/format/limits.ts';
@@ -21,7 +21,7 @@ function sealSample(change: Partial<SealObjectOptions> = {}): Uint8Array<ArrayBu
   const suite = change.suite ?? 3;
   return sealObject({
     kernel, type: OBJECT_TYPES.indexSegment, epoch: 2, objectId, suite, secret, repositoryId, payload: utf8('some payload'),
-    random: seeded('random', randomBytesOf(suite)), ...change,
+    random: seeded('random', saltOrNonceBytes(suite)), ...change,
   });
 }
 
@@ -65,8 +65,8 @@ describe('sealed object', () => {
 
   it('shows truncation and extension', () => {
     const bytes = sealSample();
-    for (let length = 0; length < bytes.length; length++) expectKind(() => open(bytes.subarray(0, length)), 'corrupt');
-    expectKind(() => open(concatBytes([bytes, new Uint8Array(1)])), 'corrupt');
+    for (let length = 0; length < bytes.length; length++) expectKind(() => open(bytes.subarray(0, length)), 'corrupt', /too few|header says/);
+    expectKind(() => open(concatBytes([bytes, new Uint8Array(1)])), 'corrupt', /header says/);
   });
 
   it('survives arbitrary changes (fuzz)', () => {
@@ -104,7 +104,7 @@ describe('sealed object', () => {
     expectKind(() => open(seal(concatBytes([u32(1000), bomb]), true), { types }), 'corrupt', /decompressed/);
     expectKind(() => open(seal(new Uint8Array(3), true), { types }), 'corrupt');
     expectKind(() => open(seal(new Uint8Array(MAX_SMALL_OBJECT_BYTES + 1), false), { types }), 'corrupt', /at most 65536/);
-    expectKind(() => open(seal(new Uint8Array(MAX_SMALL_OBJECT_BYTES + 9000), false), { types }), 'corrupt');
+    expectKind(() => open(seal(new Uint8Array(MAX_SMALL_OBJECT_BYTES + 9000), false), { types }), 'corrupt', /sealed bytes/);
     expect(() => sealSample({ type, payload: new Uint8Array(MAX_SMALL_OBJECT_BYTES + 1) })).toThrow(RangeError);
   });
 
@@ -116,8 +116,8 @@ describe('sealed object', () => {
     dirty[17] = 1;
     expectKind(() => unpadPayload('sample', dirty), 'corrupt');
     expectKind(() => unpadPayload('sample', concatBytes([padded, new Uint8Array(2)])), 'corrupt');
-    expectKind(() => unpadPayload('sample', concatBytes([u32(2 ** 32 - 1), new Uint8Array(14)])), 'corrupt');
-    expectKind(() => unpadPayload('sample', new Uint8Array(3)), 'corrupt');
+    expectKind(() => unpadPayload('sample', concatBytes([u32(2 ** 32 - 1), new Uint8Array(14)])), 'corrupt', /length of the payload/);
+    expectKind(() => unpadPayload('sample', new Uint8Array(3)), 'corrupt', /length of the payload/);
   });
 
   it('tells the repository ID of a config before any key is known', () => {
@@ -131,7 +131,9 @@ describe('sealed object', () => {
     expect(new Set(types.map(type => toHex(deriveXObjectKey(kernel, secret, type, repositoryId)))).size).toBe(3);
   });
 
-  it('refuses suites 1 and 2 for everything but index segments', () => {
+  it('refuses suites 1 and 2 for everything but index segments, key slots, and nonces of a wrong length', () => {
+    expect(() => sealSample({ type: OBJECT_TYPES.keySlot, epoch: 0 })).toThrow(/envelope/);
+    expect(() => sealBytes(kernel, 3, secret, new Uint8Array(12), objectId, objectId)).toThrow(/24 bytes/);
     for (const suite of [1, 2] as Suite[]) expect(() => sealSample({ type: OBJECT_TYPES.session, suite })).toThrow(RangeError);
   });
 });

@@ -79,6 +79,7 @@ describe('tree node', () => {
 
   it('refuses names above 4,095 bytes and accepts all others, UTF-8 or not (faults 4, 36)', () => {
     expectKind(() => decodeNode(rawLeaf([{ name: new Uint8Array(4096).fill(0x61) }])), 'corrupt');
+    expect(() => encodeLeaf([fileEntry('', { name: new Uint8Array(4096).fill(0x61) })])).toThrow(/4096 bytes/);
     for (const name of [new Uint8Array(4095).fill(0x61), Uint8Array.of(0xff, 0xfe, 0x0a, 0x1b), utf8('...'), utf8('..a'), utf8(' ')]) {
       const node = decodeNode(rawLeaf([{ name }]));
       expect(node.kind === 'leaf' && equalBytes(node.entries[0]!.name, name)).toBe(true);
@@ -97,6 +98,8 @@ describe('tree node', () => {
   it('refuses a non-canonical form of a legal entry (fault 51)', () => {
     const flagsOfZero = rawLeaf([{ name: utf8('a'), fields: 1, more: writer => { writer.uint(17); writer.uint(0); } }]);
     expectKind(() => decodeNode(flagsOfZero), 'corrupt');
+    const emptySpans = rawLeaf([{ name: utf8('a'), fields: 1, more: writer => { writer.uint(18); writer.array(0); } }]);
+    expectKind(() => decodeNode(emptySpans), 'corrupt', /empty list/);
     const emptyContent = rawLeaf([{ name: utf8('a'), fields: 1, more: writer => { writer.uint(11); writer.array(0); } }]);
     expectKind(() => decodeNode(emptyContent), 'corrupt');
   });
@@ -109,6 +112,9 @@ describe('tree node', () => {
     const unknownType = rawLeaf([{ name: utf8('a') }]);
     unknownType[unknownType.indexOf(0x61) + 2] = 8;
     expectKind(() => decodeNode(unknownType), 'unsupported', /type 8/);
+    unknownType[unknownType.indexOf(0x61) + 2] = 0;
+    expectKind(() => decodeNode(unknownType), 'corrupt', /type 0/);
+    expectKind(() => decodeNode(Uint8Array.of(0x82, 1, 0x81, 0xa1, 1, 0x41, 0x61)), 'corrupt', /lacks/);
     expectKind(() => decodeNode(Uint8Array.of(0x82, 5, 0x80)), 'unsupported', /kind 5/);
   });
 
@@ -118,7 +124,9 @@ describe('tree node', () => {
   });
 
   it('above 1 MiB is refused on both sides (fault 38)', () => {
-    expectKind(() => decodeNode(new Uint8Array(MAX_NODE_BYTES + 1)), 'corrupt');
+    expectKind(() => decodeNode(new Uint8Array(MAX_NODE_BYTES + 1)), 'corrupt', /1048577 bytes/);
+    const large = Array.from({ length: 129 }, (_, i) => ({ name: utf8(`user.${1000 + i}`), value: new Uint8Array(4096) }));
+    expect(() => encodeLeaf([fileEntry('a', { xattrs: large })])).toThrow(/too large/);
     const encoder = createLeafEncoder();
     const padding = new Uint8Array(4000).fill(0x61);
     for (let i = 0; i < 300; i++) encoder.add(fileEntry('', { name: concatBytes([Uint8Array.of(0x41 + (i >> 5), 0x41 + (i & 31)), padding]) }));
@@ -133,6 +141,16 @@ describe('tree node', () => {
     for (const kind of [2, 3, 4]) expectKind(() => decodeNode(Uint8Array.of(0x82, kind, 0x80)), 'corrupt');
     expect(decodeNode(encodeLeaf([]))).toEqual({ kind: 'leaf', entries: [] });
     expect(() => encodeContentLeaf([])).toThrow(RangeError);
+  });
+
+  it('does not encode illegal lengths, nor IDs that are no chunk IDs', () => {
+    const short = id.subarray(1) as Uint8Array as ChunkId;
+    for (const lengthBytes of [0, -1, 1.5, 2 ** 24 + 1]) expect(() => encodeContentLeaf([{ id, lengthBytes }])).toThrow(RangeError);
+    for (const sizeBytes of [0, -1, 2 ** 53]) expect(() => encodeContentInterior([{ sizeBytes, id }])).toThrow(RangeError);
+    expect(() => encodeContentLeaf([{ id: short, lengthBytes: 1 }])).toThrow(/chunk ID/);
+    expect(() => encodeContentInterior([{ sizeBytes: 1, id: short }])).toThrow(/chunk ID/);
+    expect(() => encodeInterior([{ lastName: utf8('a'), id: short }])).toThrow(/chunk ID/);
+    expect(() => encodeLeaf([fileEntry('a', { sizeBytes: 9, contentNode: short })])).toThrow(/chunk ID/);
   });
 
   it('refuses content items of no or too much length', () => {
@@ -155,6 +173,30 @@ describe('tree node', () => {
     expectKind(() => decodeNode(leaf(writer => writer.uint(0))), 'corrupt');
   });
 
+  it('of an interior kind with illegal or unsorted names, or children that cover nothing, is refused (fault 36)', () => {
+    const interior = (...lastNames: string[]): Uint8Array => {
+      const writer = new CborWriter();
+      writer.array(2);
+      writer.uint(2);
+      writer.array(lastNames.length);
+      for (const name of lastNames) {
+        writer.array(2);
+        writer.bytes(utf8(name));
+        writer.bytes(id);
+      }
+      return writer.finish();
+    };
+    decodeNode(interior('a', 'b'));
+    for (const name of ['..', '.', '', 'a/b', 'a\0']) expectKind(() => decodeNode(interior(name)), 'corrupt');
+    expectKind(() => decodeNode(interior('b', 'a')), 'corrupt', /order/);
+    expectKind(() => decodeNode(interior('a', 'a')), 'corrupt', /order/);
+    const content = encodeContentInterior([{ sizeBytes: 5, id }]);
+    content[content.indexOf(5)] = 0;
+    expectKind(() => decodeNode(content), 'corrupt', /covered/);
+    const huge = encodeContentInterior([{ sizeBytes: Number.MAX_SAFE_INTEGER, id }, { sizeBytes: 1, id }]);
+    expectKind(() => decodeNode(huge), 'corrupt', /covered/);
+  });
+
   it('leaves its encoder as it was after an illegal record', () => {
     const encoder = createLeafEncoder();
     encoder.add(fileEntry('a'));
@@ -175,6 +217,8 @@ describe('entry', () => {
     ['a file whose content is shorter than its size', { sizeBytes: 101, content }],
     ['a file with a size but no content', { sizeBytes: 1 }],
     ['a file without size', { sizeBytes: undefined }],
+    ['a negative size', { sizeBytes: -1, contentNode: id }],
+    ['a size beyond 2^53', { sizeBytes: 2 ** 53, contentNode: id }],
     ['content given twice', { sizeBytes: 100, content, contentNode: id }],
     ['an empty file with content', { sizeBytes: 0, contentNode: id }],
     ['more than 128 inline items', { sizeBytes: 129, content: Array.from({ length: 129 }, () => ({ id, lengthBytes: 1 })) }],

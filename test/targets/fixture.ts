@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
+import { type NativeFileSystem, nativeFileSystem } from '../../src/base/native-filesystem.ts';
 import { FilesTarget, type FilesTargetOptions } from '../../src/targets/files.ts';
 import {
   isTargetProblem, ROOT_DIRECTORY, type TargetHandle, type TargetOptions, type TargetProblem, type TreeTarget,
@@ -38,6 +39,9 @@ export function symlinkEntry(name: string, target: string, fields: Fields = {}):
   return { name: utf8(name), type: 'symlink', mode: 0o777, mtime: MTIME, flags: 0, linkTarget: utf8(target), ...fields };
 }
 
+/** Flushing a busy disk takes longer than all the rest of a test. */
+const unsyncedFileSystem: NativeFileSystem = { ...nativeFileSystem(), syncFileSystem: () => undefined };
+
 export interface BegunTarget {
   readonly target: TreeTarget;
   /** Of metadata, in the order in which they were found. */
@@ -47,7 +51,7 @@ export interface BegunTarget {
 export async function begin(
   path: string, options: Partial<TargetOptions> = {}, more: Omit<FilesTargetOptions, 'path'> = {},
 ): Promise<BegunTarget> {
-  const target = new FilesTarget({ path: Buffer.from(path), ...more });
+  const target = new FilesTarget({ path: Buffer.from(path), fileSystem: unsyncedFileSystem, ...more });
   return begun(target, options);
 }
 
