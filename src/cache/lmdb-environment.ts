@@ -12,6 +12,7 @@ import { SnapError } from '../base/errors.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { tagCacheDirectory } from './cache-directory.ts';
 import { readCacheState, STATE_FILE, writeCacheState } from './cache-state-file.ts';
+import { isNoDatabase } from './lmdb-header.ts';
 import { metaKey } from './lmdb-keys.ts';
 import { DATA_FILE, isDamage, LOCK_FILE, LmdbStore } from './lmdb-store.ts';
 
@@ -99,7 +100,7 @@ interface Distrusted {
 async function openTrusted(folder: string, options: EnvironmentOptions): Promise<LmdbEnvironment | Distrusted> {
   // Before LMDB is read: another process that changes the cache in between makes LMDB newer than this, never older.
   const state = readCacheState(folder);
-  if (typeof state === 'object' && dataBytes(folder) < state.sizeBytes) return { memory: undefined };
+  if (isNoDatabase(folder) || (typeof state === 'object' && dataBytes(folder) < state.sizeBytes)) return { memory: undefined };
   const store = await openUnlessDamaged(folder);
   if (store === undefined) return { memory: undefined };
   try {
@@ -134,7 +135,7 @@ async function openUnlessDamaged(folder: string): Promise<LmdbStore | undefined>
 
 /** Gives an empty database its identity; of several processes the first one does. */
 function initialise(store: LmdbStore, options: EnvironmentOptions): void {
-  if (!store.isEmpty()) return;
+  if (store.peek(FORMAT) !== undefined || !store.isEmpty()) return;
   store.write(() => {
     if (!store.isEmpty()) return;
     putNumber(store, FORMAT, CACHE_FORMAT);

@@ -81,8 +81,7 @@ export class LmdbStore {
   }
 
   isEmpty(): boolean {
-    for (const _key of this.#guard('read', () => this.#database.getKeys({ limit: 1 }))) return false;
-    return true;
+    return this.#guard('read', () => [...this.#database.getKeys({ limit: 1 })].length === 0);
   }
 
   /** A reader that keeps seeing the state of now, until it is closed. */

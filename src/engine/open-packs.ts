@@ -89,9 +89,10 @@ export class OpenPacks {
   /** Hands over the frames sealed so far; an open frame stays open. */
   handOver(): void {
     if (this.#waiting.length === 0) return;
-    this.#options.sink.frames(this.#waiting);
+    const frames = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#options.sink.frames(frames);
   }
 
   /** Seals the open frame and closes all packs. */
