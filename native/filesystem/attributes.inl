@@ -1,5 +1,6 @@
 // Extended attributes, names of users and groups.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -7,7 +8,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 
 
@@ -18,9 +21,14 @@
 namespace {
 
 // One file whose attributes are read or written: an open descriptor, or a path whose last component is not followed.
+constexpr ssize_t kNoListAt = -2;
+
 struct AttributeFile {
   int fd;
   const char* path;
+  // The same file as `path`, relative to an open directory; only to list names faster.
+  int directory = -1;
+  const char* name = nullptr;
 
 #ifdef __APPLE__
   ssize_t list(char* to, size_t size) const {
@@ -34,7 +42,11 @@ struct AttributeFile {
   }
   int remove(const char* name) const { return removexattr(path, name, XATTR_NOFOLLOW); }
 #else
-  ssize_t list(char* to, size_t size) const { return path == nullptr ? flistxattr(fd, to, size) : llistxattr(path, to, size); }
+  ssize_t list(char* to, size_t size) const {
+    if (path == nullptr) return flistxattr(fd, to, size);
+    ssize_t length = listAt(to, size);
+    return length != kNoListAt ? length : llistxattr(path, to, size);
+  }
   ssize_t get(const char* name, void* to, size_t size) const {
     return path == nullptr ? fgetxattr(fd, name, to, size) : lgetxattr(path, name, to, size);
   }
@@ -42,6 +54,18 @@ struct AttributeFile {
     return path == nullptr ? fsetxattr(fd, name, value, size, 0) : lsetxattr(path, name, value, size, 0);
   }
   int remove(const char* name) const { return lremovexattr(path, name); }
+
+ private:
+  // listxattrat, Linux 6.13, has no wrapper in the C library yet: 0.7 us a file where the way through /proc takes 3 us.
+  // kNoListAt where the kernel does not have the call, or a container's filter forbids it.
+  ssize_t listAt(char* to, size_t size) const {
+    static std::atomic<bool> isMissing{false};
+    if (directory == -1 || isMissing.load(std::memory_order_relaxed)) return kNoListAt;
+    ssize_t length = syscall(465 /* listxattrat */, directory, name, AT_SYMLINK_NOFOLLOW, to, size);
+    if (length != -1 || (errno != ENOSYS && errno != EPERM)) return length;
+    isMissing.store(true, std::memory_order_relaxed);
+    return kNoListAt;
+  }
 #endif
 };
 
@@ -132,7 +156,8 @@ class AttributePacker {
 };
 
 napi_value xattrs(Call& call) {
-  std::string path = descriptorPath(call.descriptor(0));
+  int directory = call.descriptor(0);
+  std::string path = descriptorPath(directory);
   size_t prefix = path.size();
   NameList list(call.bytes(1));
   AttributePacker packer;
@@ -141,7 +166,7 @@ napi_value xattrs(Call& call) {
     list.next(name);
     path.resize(prefix);
     path.append(name.text, name.length);
-    packer.add(AttributeFile{-1, path.c_str()});
+    packer.add(AttributeFile{-1, path.c_str(), directory, path.c_str() + prefix});
   }
   return packer.result(call);
 }

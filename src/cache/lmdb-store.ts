@@ -4,15 +4,20 @@
  * Nothing here relaxes syncing: every commit is flushed before `write` returns (LMDB, "commit"), so a crash leaves the
  * state of one commit. Several processes and several threads of one process may have the same folder open.
  */
+import { statfsSync } from 'node:fs';
 import type { RootDatabase } from 'lmdb';
 import type { Bytes } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
+import { MiB } from '../base/units.ts';
 
 export const DATA_FILE = 'data.mdb';
 export const LOCK_FILE = 'lock.mdb';
 
 /** LMDB's own codes for a file that is damaged or was written by something else (lmdb.h, "Return Codes"). */
 const DAMAGE_CODES: ReadonlySet<unknown> = new Set([-30797, -30796, -30795, -30794, -30793, -30779]);
+/** LMDB calls a write that stopped half-way an I/O error; on a full disk that is the usual end of a write. */
+const EIO = 5;
+const NEARLY_FULL_BYTES = 16 * MiB;
 const ENOSPC = 28;
 const EDQUOT = 122;
 const DENIED_CODES: ReadonlySet<unknown> = new Set([1, 13, 30]);
@@ -180,11 +185,16 @@ function cacheError(doing: 'open' | 'read' | 'write', folder: string, cause: unk
   const code = cause instanceof Error ? (cause as Error & { code?: unknown }).code : undefined;
   if (typeof code !== 'number') return cause;
   const options = { cause, context: { folder } };
-  if (code === ENOSPC || code === EDQUOT) {
+  if (code === ENOSPC || code === EDQUOT || (code === EIO && freeBytes(folder) < NEARLY_FULL_BYTES)) {
     return new SnapError('NO_SPACE', `Cannot ${doing} the local cache in '${folder}': no space is left`, options);
   }
   if (DENIED_CODES.has(code)) return new SnapError('DENIED', `Cannot ${doing} the local cache in '${folder}'`, options);
   return new SnapError('UNAVAILABLE', `Cannot ${doing} the local cache in '${folder}'`, {
     ...options, hint: 'Run the command again; if that does not help, remove this folder: the cache is built again from the repository',
   });
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }

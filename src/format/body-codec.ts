@@ -150,16 +150,15 @@ export function id<Id extends Parameters<typeof idBytes>[0]>(): ValueCodec<Id> {
   };
 }
 
-export function list<Value>(codec: ValueCodec<Value>, max: number = Number.MAX_SAFE_INTEGER): ValueCodec<readonly Value[]> {
+export function list<Value>(codec: ValueCodec<Value>): ValueCodec<readonly Value[]> {
   return {
     write(writer, values) {
-      if (values.length > max) throw new RangeError(`${values.length} values, at most ${max} are allowed`);
       writer.array(values.length);
       for (const value of values) codec.write(writer, value);
     },
     read(reader) {
       const values: Value[] = [];
-      for (let left = reader.array(max); left > 0; left--) values.push(codec.read(reader));
+      for (let left = reader.array(); left > 0; left--) values.push(codec.read(reader));
       reader.close();
       return values;
     },

@@ -77,15 +77,37 @@ function bodies(): Record<string, Body<unknown>> {
   };
 }
 
-/** The body with one more field at its end. */
-function withField(encoded: Uint8Array, key: number): Uint8Array {
+type Write = (writer: CborWriter) => void;
+
+function written(write: Write): Uint8Array {
   const writer = new CborWriter();
-  writer.map(new CborReader(encoded, 'sample').map() + 1);
-  writer.raw(encoded.subarray(1)); // bodies here have fewer than 24 fields, so the head is one byte
-  writer.uint(key);
+  write(writer);
+  return writer.finish();
+}
+
+function fromTheFuture(writer: CborWriter): void {
   writer.array(1);
   writer.text('from the future');
-  return writer.finish();
+}
+
+/** The body with one more field at its end. */
+function withField(encoded: Uint8Array, key: number, write: Write = fromTheFuture): Uint8Array {
+  return written(writer => {
+    writer.map(new CborReader(encoded, 'sample').map() + 1);
+    writer.raw(encoded.subarray(1)); // bodies here have fewer than 24 fields, so the head is one byte
+    writer.uint(key);
+    write(writer);
+  });
+}
+
+/** The bytes with the one place of `from` replaced, which has the same length as `to`. */
+function replaced(bytes: Uint8Array, from: Uint8Array, to: Uint8Array): Uint8Array {
+  const copy = Buffer.from(bytes);
+  const at = copy.indexOf(from);
+  expect(at).toBeGreaterThanOrEqual(0);
+  expect(copy.indexOf(from, at + 1)).toBe(-1);
+  copy.set(to, at);
+  return copy;
 }
 
 describe.each(Object.entries(bodies()))('body of a %s', (_, { values, encode, decode }) => {
@@ -136,6 +158,20 @@ describe('config', () => {
     };
     for (const key of [3, 6, 8]) expectKind(() => decodeConfig(change(key, 9)), 'unsupported');
   });
+
+  it('with chunk sizes out of order is damaged, with another chunking algorithm unsupported', () => {
+    const bytes = encodeConfig({ ...sample(configs), chunker: PROFILES.default });
+    const sizes = (algorithm: number, min: number): Uint8Array => written(writer => [algorithm, min, 524_288, 2_097_152].forEach(size => writer.uint(size)));
+    expectKind(() => decodeConfig(replaced(bytes, sizes(1, 131_072), sizes(1, 1_048_576))), 'corrupt', /out of order/);
+    expectKind(() => decodeConfig(replaced(bytes, sizes(1, 131_072), sizes(3, 131_072))), 'unsupported', /algorithm 3/);
+  });
+
+  it('with illegal values is not encoded', () => {
+    const value = sample(configs);
+    expect(() => encodeConfig({ ...value, adminKeyId: new Uint8Array(7) })).toThrow(/7 bytes/);
+    expect(() => encodeConfig({ ...value, chunker: { ...PROFILES.default, minBytes: 1 } })).toThrow(/out of range/);
+    expect(() => encodeConfig({ ...value, defaultSuite: 3 as 1 })).toThrow(/default suite/);
+  });
 });
 
 describe('keyring', () => {
@@ -143,6 +179,10 @@ describe('keyring', () => {
 
   it('with epochs out of order, repeated or zero is refused', () => {
     const epoch = (number: number): { epoch: number; secret: Uint8Array } => ({ epoch: number, secret: new Uint8Array(32) });
+    expect(() => encodeKeyring({ ...value, epochs: [epoch(2 ** 32)] })).toThrow(/above/);
+    const twice = { ...value, epochs: [epoch(1), epoch(2)] };
+    const numbers = (first: number): Uint8Array => written(writer => { writer.array(2); writer.array(2); writer.uint(first); });
+    expectKind(() => decodeKeyring(replaced(encodeKeyring(twice), numbers(1), numbers(2))), 'corrupt', /order/);
     for (const epochs of [[epoch(2), epoch(1)], [epoch(1), epoch(1)], [epoch(0)], []]) expect(() => encodeKeyring({ ...value, epochs })).toThrow(RangeError);
   });
 
@@ -169,7 +209,8 @@ describe('keyring', () => {
     expect(openAdminSeed(kernel, seeded('admin key', 32), repositoryId, publicKey, sealed)).toEqual(seed);
     expectKind(() => openAdminSeed(kernel, seeded('other key', 32), repositoryId, publicKey, sealed), 'corrupt');
     expectKind(() => openAdminSeed(kernel, seeded('admin key', 32), repositoryId, kernel.ed25519PublicKey(seeded('x', 32)), sealed), 'corrupt');
-    expectKind(() => openAdminSeed(kernel, seeded('admin key', 32), repositoryId, publicKey, sealed.subarray(1)), 'corrupt');
+    expectKind(() => openAdminSeed(kernel, seeded('admin key', 32), repositoryId, publicKey, sealed.subarray(1)), 'corrupt', /71 bytes/);
+    expect(() => sealAdminSeed(kernel, seeded('admin key', 32), repositoryId, seed.subarray(1), seeded('nonce', 24))).toThrow(RangeError);
   });
 });
 
@@ -181,6 +222,18 @@ describe('gc documents', () => {
     const plan = { createdAt: 1, runId: '00'.repeat(16) as RunId };
     expect(() => encodePlan({ ...plan, packs: packed.subarray(1) })).toThrow(RangeError);
     expect(() => encodePlan({ ...plan, packs: new Uint8Array(32) })).toThrow(RangeError);
+    const planOf = (list: Uint8Array): Uint8Array => written(writer => {
+      writer.map(3);
+      writer.uint(1);
+      writer.bytes(list);
+      writer.uint(2);
+      writer.uint(1);
+      writer.uint(3);
+      writer.bytes(new Uint8Array(16));
+    });
+    expect(decodePlan(planOf(packed)).packs).toEqual(packed);
+    expectKind(() => decodePlan(planOf(packed.subarray(1))), 'corrupt', /not whole/);
+    expectKind(() => decodePlan(planOf(new Uint8Array(32))), 'corrupt', /order/);
   });
 });
 
@@ -188,6 +241,23 @@ describe('session', () => {
   it('of a writer with pins is refused', () => {
     const value = { ...sample(sessions), kind: 'writer' as const, pins: [sample(pins)] };
     expect(() => encodeSession(value)).toThrow(RangeError);
+    const writing = encodeSession({ ...value, pins: [] });
+    const pin: Write = writer => {
+      writer.array(1);
+      writer.array(2);
+      writer.bytes(new Uint8Array(16));
+      writer.array(0);
+    };
+    expectKind(() => decodeSession(withField(writing, 8, pin)), 'corrupt', /writer has pins/);
+  });
+
+  it('with an empty list of pins, or of an unknown kind, is refused', () => {
+    const value = { ...sample(sessions), pins: [] };
+    expectKind(() => decodeSession(withField(encodeSession(value), 8, writer => writer.array(0))), 'corrupt', /empty list/);
+    expect(() => encodeSession({ ...value, kind: 'other' as 'writer' })).toThrow(/Not one of/);
+    const bytes = encodeSession(value);
+    bytes[2] = 9;
+    expectKind(() => decodeSession(bytes), 'unsupported', /kind 9/);
   });
 });
 
@@ -203,6 +273,14 @@ describe('snapshot', () => {
   it('does not give a name to the root entry of a component', () => {
     const named = { ...value.components[0]!, root: { ...value.components[0]!.root, name: Uint8Array.of(0x61) } };
     expect(() => encodeSnapshot({ ...value, components: [named] })).toThrow(RangeError);
+  });
+
+  it('protected by an explicit false, or with unknown component flags, is refused', () => {
+    const plain = { ...value, protected: false, hostPublicKey: undefined, hostSignature: undefined };
+    expectKind(() => decodeSnapshot(withField(encodeSnapshot(plain), 19, writer => writer.bool(false))), 'corrupt', /false/);
+    const one = encodeSnapshot({ ...plain, components: [{ ...value.components[0]!, name: 'unique name', isConfiguration: true }] });
+    const named = (flags: number): Uint8Array => written(writer => { writer.text('unique name'); writer.uint(2); writer.uint(flags); });
+    expectKind(() => decodeSnapshot(replaced(one, named(1), named(2))), 'unsupported', /flags 2/);
   });
 
   it('of an unknown kind is unsupported (fault 23)', () => {

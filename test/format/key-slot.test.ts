@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { concatBytes } from '../../src/base/bytes.ts';
 import { parseRepositoryId, parseSlotId } from '../../src/format/ids.ts';
 import {
   decodeSlotParameters, decodeSlotSecrets, DEFAULT_SCRYPT, deriveKek, encodeSlotParameters, encodeSlotSecrets, isKekOf, type Kdf, openKeySlot, parseKeySlot,
@@ -56,6 +57,18 @@ describe('key slot', () => {
 
   it('under another name is refused (fault 40)', () => {
     expectKind(() => parseKeySlot(seal(), parseSlotId('cd'.repeat(16))), 'corrupt', /another name/);
+  });
+
+  it('of another type, with a compressed payload, or with lengths that disagree, is refused', () => {
+    const changed = (at: number, value: number): Uint8Array => {
+      const bytes = seal();
+      bytes[at] = value;
+      return bytes;
+    };
+    expectKind(() => parseKeySlot(changed(6, 16), slotId), 'corrupt', /it is a config/);
+    expectKind(() => parseKeySlot(changed(7, 1), slotId), 'unsupported', /compressed/);
+    for (const at of [64, 65, 66, 67]) expectKind(() => parseKeySlot(changed(at, 0x7f), slotId), 'corrupt', /lengths disagree/);
+    for (const bytes of [seal().subarray(0, 66), concatBytes([seal(), new Uint8Array(1)])]) expectKind(() => parseKeySlot(bytes, slotId), 'corrupt', /lengths disagree/);
   });
 
   it.each([

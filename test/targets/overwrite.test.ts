@@ -234,7 +234,7 @@ test('a symlink is replaced by a symlink in one step', async () => {
 describe('A dry run', () => {
   test('answers as a real one would, and touches nothing', async () => {
     mkdirSync(join(path, 'directory'));
-    existing('directory/file', 'old', OLDER);
+    writeFileSync(join(path, 'directory/file'), 'old');
     existing('other', 'x', OLDER);
     symlinkSync('directory', join(path, 'link'));
     const before = await describeTree(path);
