@@ -114,13 +114,17 @@ export class SharedIndexWriter {
     return 8 * this.#usable.length;
   }
 
-  /** Replaces the run table; filters of new runs are loaded first. False when a filter did not fit. */
+  /**
+   * Replaces the run table; filters of new runs are loaded first. They never overwrite a filter of the table before, so a
+   * reader that is one table late still gets right answers. False when a filter did not fit.
+   */
   setRuns(runs: readonly Run[], load: FilterLoader): boolean {
-    const kept = this.#runs.filter(run => runs.some(each => each.number === run.number));
+    const former = this.#runs;
+    const kept = former.filter(run => runs.some(each => each.number === run.number));
     const placed: SharedRun[] = [...kept];
     for (const run of runs.slice(0, MAX_RUNS)) {
       if (kept.some(each => each.number === run.number)) continue;
-      const filterAt = this.#findRoom(placed, run.filterBlocks * FILTER_BLOCK_BYTES);
+      const filterAt = this.#findRoom([...former, ...placed], run.filterBlocks * FILTER_BLOCK_BYTES);
       if (filterAt !== NO_FILTER) load(run, this.#filters.subarray(filterAt, filterAt + run.filterBlocks * FILTER_BLOCK_BYTES));
       placed.push({ ...run, filterAt });
     }
@@ -155,7 +159,7 @@ export class SharedIndexWriter {
     let at = 0;
     for (const run of taken) {
       if (run.filterAt - at >= byteLength) return at;
-      at = run.filterAt + run.filterBlocks * FILTER_BLOCK_BYTES;
+      at = Math.max(at, run.filterAt + run.filterBlocks * FILTER_BLOCK_BYTES);
     }
     return at + byteLength <= this.#filters.length ? at : NO_FILTER;
   }

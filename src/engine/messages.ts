@@ -64,7 +64,7 @@ export interface Parcel<M> {
 
 export function parcelIngest(slot: number, batch: IngestBatch, grants: readonly PackGrant[]): Parcel<Request> {
   const parcel = parcelBatch(batch);
-  return { message: { kind: 'ingest', slot, batch: parcel.message, grants: grants.map(copyGrant) }, transfer: parcel.transfer };
+  return { message: { kind: 'ingest', slot, batch: parcel.message, grants }, transfer: parcel.transfer };
 }
 
 function parcelBatch(batch: IngestBatch): Parcel<IngestBatch> {
@@ -91,9 +91,11 @@ function parcelBatch(batch: IngestBatch): Parcel<IngestBatch> {
   }
 }
 
-/** The receiver wipes its copy when the grant ends; the sender wipes the original after sending. */
-export function copyGrant(grant: PackGrant): PackGrant {
-  return { ...grant, frameKey: grant.frameKey.slice(), framePrefix: grant.framePrefix.slice() };
+/** The grant in memory of its own; the key of the original is wiped. Whoever sends it wipes it after sending. */
+export function moveGrant(grant: PackGrant): PackGrant {
+  const moved = { ...grant, frameKey: grant.frameKey.slice(), framePrefix: grant.framePrefix.slice() };
+  grant.frameKey.fill(0);
+  return moved;
 }
 
 export function parcelExtract(slot: number, batch: ExtractBatch): Parcel<Request> {

@@ -23,6 +23,9 @@ export function createPoolEngine(options: PoolEngineOptions): Engine {
   return new PoolEngine(options);
 }
 
+/** Grants that a worker gets in advance of a batch; if it needs more, because a file grew or is large, it asks for each. */
+const MOST_SPARE_GRANTS = 4;
+
 interface IngestState {
   readonly setup: IngestSetup;
   readonly sink: IngestSink;
@@ -70,7 +73,8 @@ class PoolEngine implements Engine {
 
   async ingest(batch: IngestBatch, options?: CallOptions): Promise<IngestResult> {
     invariant(this.#ingestState().isEnded === false, 'Ingest has ended');
-    const spare = Math.max(this.#openPacks, Math.ceil(batch.sizeBytes / this.#ingestState().setup.packTargetBytes));
+    const packs = Math.ceil(batch.sizeBytes / this.#ingestState().setup.packTargetBytes);
+    const spare = Math.max(this.#openPacks, Math.min(packs, MOST_SPARE_GRANTS));
     const parcel: Job['parcel'] = (worker, slot) => parcelIngest(slot, batch, worker.freshGrants(spare));
     const reply = await this.#run(parcel, options?.signal, batch.kind === 'stream' ? this.#workerOfStream(batch.piece) : undefined);
     invariant(reply.kind === 'ingested', 'A worker gave the wrong answer');

@@ -3,7 +3,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { cancelled, SnapError } from '../base/errors.ts';
 import type { IngestSink, PackGrant } from './engine.ts';
 import {
-  copyGrant, decodeError, type FromWorker, GRANT_SIGNAL, JOBS_PER_WORKER, type Parcel, type Reply, type Request, SIGNAL_WORDS, STOP_SIGNALS,
+  decodeError, type FromWorker, GRANT_SIGNAL, JOBS_PER_WORKER, moveGrant, type Parcel, type Reply, type Request, SIGNAL_WORDS, STOP_SIGNALS,
   type ToWorker, type WorkerStart,
 } from './messages.ts';
 
@@ -78,10 +78,10 @@ export class PoolWorker {
     return this.jobCount < JOBS_PER_WORKER;
   }
 
-  /** As many new grants as bring the spare ones of the worker to `count`. The originals are wiped when they are sent. */
+  /** As many new grants as bring the spare ones of the worker to `count`. */
   freshGrants(count: number): PackGrant[] {
     const grants: PackGrant[] = [];
-    while (this.#grantsSent + grants.length - this.#grantsTaken < count) grants.push(this.#events.grant());
+    while (this.#grantsSent + grants.length - this.#grantsTaken < count) grants.push(moveGrant(this.#events.grant()));
     this.#grantsSent += grants.length;
     return grants;
   }
@@ -90,13 +90,14 @@ export class PoolWorker {
     return new Promise((resolve, reject) => this.#send({ message, transfer }, { resolve, reject }));
   }
 
-  /** Needs a free slot. */
+  /** Needs a free slot. @throws what making the parcel throws, after the job was rejected with it */
   start(job: Job): void {
     const slot = this.#slots.indexOf(undefined);
+    const parcel = this.#parcelOf(job, slot);
     this.#slots[slot] = job;
     Atomics.store(this.#signals, STOP_SIGNALS + slot, 0);
     job.abort = () => { Atomics.store(this.#signals, STOP_SIGNALS + slot, 1); };
-    this.#send(job.parcel(this, slot), {
+    this.#send(parcel, {
       resolve: reply => {
         this.#slots[slot] = undefined;
         if (reply.kind === 'ingested') this.#grantsTaken = reply.grantsTaken;
@@ -132,6 +133,15 @@ export class PoolWorker {
     this.#pending.clear();
     for (const { reject } of pending) reject(error);
     for (const job of this.pinned.splice(0)) job.reject(error);
+  }
+
+  #parcelOf(job: Job, slot: number): Parcel<Request> {
+    try {
+      return job.parcel(this, slot);
+    } catch (error) {
+      job.reject(error);
+      throw error;
+    }
   }
 
   #send({ message, transfer }: Parcel<Request>, pending: Pending): void {
@@ -170,9 +180,9 @@ export class PoolWorker {
   }
 
   #sendGrant(): void {
-    const grant = this.#events.grant();
+    const grant = moveGrant(this.#events.grant());
     this.#grantsSent++;
-    this.#grantPort.postMessage(copyGrant(grant));
+    this.#grantPort.postMessage(grant);
     grant.frameKey.fill(0);
     Atomics.add(this.#signals, GRANT_SIGNAL, 1);
     Atomics.notify(this.#signals, GRANT_SIGNAL);

@@ -3,7 +3,8 @@
  * disagree. An absent field stands for one value only, which is never written, so each body has one encoding.
  */
 import { type Bytes, toHex } from '../base/bytes.ts';
-import { CborReader, CborWriter } from './cbor.ts';
+import { CborReader } from './cbor-reader.ts';
+import { CborWriter } from './cbor-writer.ts';
 import { ID_BYTES, idBytes, type PackId } from './ids.ts';
 
 export interface ValueCodec<Value> {

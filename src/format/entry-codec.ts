@@ -1,6 +1,7 @@
 /** Entries as CBOR maps (repository design, section 14.3; the keys are listed there and in docs/format.md). */
 import type { Bytes } from '../base/bytes.ts';
-import type { CborReader, CborWriter } from './cbor.ts';
+import type { CborReader } from './cbor-reader.ts';
+import type { CborWriter } from './cbor-writer.ts';
 import { unsupported } from './decode-error.ts';
 import {
   type ByteSpan, type ContentItem, type Entry, ENTRY_TYPES, entryFault, KNOWN_ENTRY_FLAGS, type Time, type Xattr,

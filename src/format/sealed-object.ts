@@ -7,7 +7,8 @@
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { type Bytes, concatBytes, equalBytes, isAllZero, toHex, utf8, viewOf } from '../base/bytes.ts';
 import type { Compressor, Kernel } from '../kernel/kernel.ts';
-import { CborReader, CborWriter } from './cbor.ts';
+import { CborReader } from './cbor-reader.ts';
+import { CborWriter } from './cbor-writer.ts';
 import { corrupt, unsupported } from './decode-error.ts';
 import {
   decodeHeader, encodeHeader, type Header, HEADER_BYTES, OBJECT_TYPES, type ObjectType, objectTypeName, saltOrNonceBytes, type Suite, TAG_BYTES,

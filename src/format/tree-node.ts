@@ -5,7 +5,8 @@
 import { type Bytes, concatBytes, utf8 } from '../base/bytes.ts';
 import { KiB } from '../base/units.ts';
 import type { Hasher } from '../kernel/kernel.ts';
-import { CborReader, CborWriter } from './cbor.ts';
+import { CborReader } from './cbor-reader.ts';
+import { CborWriter } from './cbor-writer.ts';
 import { corrupt, unsupported } from './decode-error.ts';
 import { compareNames, contentLength, type ContentItem, type Entry, nameFault } from './entry.ts';
 import { readChunkId, readContentItems, readEntry, writeChunkId, writeContentItem, writeEntry } from './entry-codec.ts';

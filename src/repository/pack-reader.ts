@@ -8,8 +8,9 @@ import { corrupt } from '../format/decode-error.ts';
 import { encodeFramePrefix, FrameCipher, frameRecordAt, openFrame, type FrameRecord } from '../format/frame.ts';
 import { decodeHeader, HEADER_BYTES } from '../format/header.ts';
 import { toHex } from '../base/bytes.ts';
-import type { PackIdentity } from '../format/key-derivation.ts';
+import { packObjectType, type PackIdentity } from '../format/key-derivation.ts';
 import { packName } from '../format/object-names.ts';
+import { TRAILER_BYTES } from '../format/pack-table.ts';
 import type { AeadSuite, Hasher } from '../kernel/kernel.ts';
 import type { OpenRepository } from './opened-repository.ts';
 
@@ -39,15 +40,26 @@ export class PackReader {
   async identity(record: PackRecord, options: CallOptions = {}): Promise<PackIdentity> {
     const known = this.#identities.get(record.number);
     if (known !== undefined) return known;
-    const name = packName(record.type, record.id);
-    const header = decodeHeader(await this.#repository.backend.read(name, { offset: 0, length: HEADER_BYTES }, options));
-    if (toHex(header.objectId) !== record.id || header.suite === 3 || header.suite !== record.suite || header.epoch !== record.epoch) {
-      throw corrupt('pack', 'its header does not fit the index', { name }, 'PACK_CORRUPT');
+    let identity: PackIdentity;
+    try {
+      identity = await this.#readIdentity(record, 0, options);
+    } catch (error) {
+      if (!(error instanceof SnapError) || error.kind !== 'corrupt' || error.code === 'INVALID_RANGE') throw error;
+      identity = await this.#readIdentity(record, record.sizeBytes - TRAILER_BYTES, options); // the trailer begins with a copy
     }
-    const identity: PackIdentity = { type: record.type, suite: header.suite as AeadSuite, epoch: header.epoch, id: record.id, salt: header.random };
     if (this.#identities.size >= IDENTITY_CACHE) this.#identities.clear();
     this.#identities.set(record.number, identity);
     return identity;
+  }
+
+  async #readIdentity(record: PackRecord, offset: number, options: CallOptions): Promise<PackIdentity> {
+    const name = packName(record.type, record.id);
+    const header = decodeHeader(await this.#repository.backend.read(name, { offset, length: HEADER_BYTES }, options));
+    const isOfPack = header.type === packObjectType(record.type) && toHex(header.objectId) === record.id;
+    if (!isOfPack || header.suite === 3 || header.suite !== record.suite || header.epoch !== record.epoch) {
+      throw corrupt('pack', 'its header does not fit the index', { name }, 'PACK_CORRUPT');
+    }
+    return { type: record.type, suite: header.suite as AeadSuite, epoch: header.epoch, id: record.id, salt: header.random };
   }
 
   /** The bytes of one chunk, checked against its ID. @throws CHUNK_CORRUPT, FRAME_CORRUPT, OBJECT_NOT_FOUND, INVALID_RANGE */

@@ -18,16 +18,39 @@ export class ReadingSession {
   readonly repository: OpenRepository;
   readonly packs: PackReader;
   readonly trees: TreeReader;
-  readonly view: SessionView;
+  #view: SessionView;
+  #looks = 1;
+  #looking: Promise<void> = Promise.resolve();
   /** Undefined when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
   readonly #registration: Registration | undefined;
 
   private constructor(repository: OpenRepository, registration: Registration | undefined, view: SessionView) {
     this.repository = repository;
     this.packs = new PackReader(repository);
-    this.trees = new TreeReader(repository, this.packs);
-    this.view = view;
+    this.trees = new TreeReader(repository, this.packs, options => this.lookAgain(this.#looks, options));
+    this.#view = view;
     this.#registration = registration;
+  }
+
+  get view(): SessionView {
+    return this.#view;
+  }
+
+  /** How often this session has looked at the repository. */
+  get looks(): number {
+    return this.#looks;
+  }
+
+  /**
+   * R3: a pack that was seen in look number `seen` has vanished, so a prune moved its chunks: loads the index and the listing
+   * again. All who miss something of one look share the next one.
+   */
+  lookAgain(seen: number, options: CallOptions = {}): Promise<void> {
+    if (seen === this.#looks) {
+      this.#looks++;
+      this.#looking = establishReadView(this.repository, options).then(view => { this.#view = view; });
+    }
+    return this.#looking;
   }
 
   /** @throws SNAPSHOT_NOT_FOUND when one of the snapshots was forgotten in the meantime */

@@ -1,5 +1,5 @@
 /** Reads directories and long contents node by node, checking what only a walker can check (repository design, section 14.4). */
-import { SnapError } from '../base/errors.ts';
+import { hasCode, SnapError } from '../base/errors.ts';
 import { equalBytes, toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { PackNumber } from '../cache/cache.ts';
@@ -7,23 +7,35 @@ import { corrupt } from '../format/decode-error.ts';
 import type { ChunkId } from '../format/ids.ts';
 import { MAX_NODE_DEPTH } from '../format/limits.ts';
 import { decodeNode, type ContentItem, type Entry, type TreeNode } from '../format/tree-node.ts';
+import { isDamage } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import type { PackReader } from './pack-reader.ts';
 
 /** A node that was read, for callers that follow every reference. */
 export type OnNode = (id: ChunkId, pack: PackNumber) => void;
 
+/** A node that is damaged or missing; `sizeBytes` is the content below a content node. */
+export type OnDamage = (id: ChunkId, error: SnapError, sizeBytes: number) => void;
+
 export interface TreeReadOptions extends CallOptions {
   readonly onNode?: OnNode | undefined;
+  /** With it, nodes that cannot be read are reported and left out, with everything below them; without it they are thrown. */
+  readonly onDamage?: OnDamage | undefined;
 }
+
+type ContentNode = Extract<TreeNode, { kind: 'content-leaf' | 'content-interior' }>;
+type DirectoryNode = Extract<TreeNode, { kind: 'leaf' | 'interior' }>;
 
 export class TreeReader {
   readonly #repository: OpenRepository;
   readonly #packs: PackReader;
+  readonly #lookAgain: ((options: CallOptions) => Promise<void>) | undefined;
 
-  constructor(repository: OpenRepository, packs: PackReader) {
+  /** `lookAgain` renews the view of the repository when a pack has vanished; then the node is looked for once more. */
+  constructor(repository: OpenRepository, packs: PackReader, lookAgain?: (options: CallOptions) => Promise<void>) {
     this.#repository = repository;
     this.#packs = packs;
+    this.#lookAgain = lookAgain;
   }
 
   /** Entries of a directory, leaf by leaf, in name order. @throws CHUNK_MISSING, CHUNK_CORRUPT, FRAME_CORRUPT, OBJECT_CORRUPT */
@@ -52,15 +64,21 @@ export class TreeReader {
   /** Content of a file, in parts: the inline list, or the leaves of its content nodes. */
   async *content(entry: Entry, options: TreeReadOptions = {}): AsyncGenerator<readonly ContentItem[]> {
     if (entry.content !== undefined) yield entry.content;
-    if (entry.contentNode === undefined) return;
-    const covered = yield* this.#contentLeaves(entry.contentNode, 0, options);
-    if (covered !== entry.sizeBytes) {
-      throw corrupt('tree', `content nodes of ${covered} bytes for a file of ${entry.sizeBytes}`, { node: toHex(entry.contentNode) });
-    }
+    if (entry.contentNode !== undefined) yield* this.#contentLeaves(entry.contentNode, entry.sizeBytes ?? 0, 0, options);
   }
 
   /** @throws CHUNK_MISSING when no usable tree pack holds it */
   async node(id: ChunkId, options: TreeReadOptions = {}): Promise<TreeNode> {
+    try {
+      return await this.#read(id, options);
+    } catch (error) {
+      if (this.#lookAgain === undefined || !hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
+      await this.#lookAgain(options);
+      return this.#read(id, options);
+    }
+  }
+
+  async #read(id: ChunkId, options: TreeReadOptions): Promise<TreeNode> {
     const location = this.#repository.cache.chunks.find(id);
     if (location === undefined || this.#repository.cache.chunks.pack(location.pack)?.type !== 'tree') {
       throw new SnapError('CHUNK_MISSING', `No usable pack holds tree node ${toHex(id)}`, {
@@ -72,31 +90,55 @@ export class TreeReader {
   }
 
   async *#leaves(id: ChunkId, lastName: Bytes | undefined, depth: number, options: TreeReadOptions): AsyncGenerator<readonly Entry[]> {
-    const node = await this.node(id, options);
-    if (node.kind === 'leaf') {
-      const last = node.entries.at(-1)?.name;
-      if (lastName !== undefined && (last === undefined || !equalBytes(last, lastName))) throw corrupt('tree', 'a leaf does not end with the name above it', { node: toHex(id) });
-      yield node.entries;
-      return;
-    }
-    if (node.kind !== 'interior' || depth >= MAX_NODE_DEPTH) throw corrupt('tree', 'a directory node of a wrong kind or depth', { node: toHex(id) });
-    if (lastName !== undefined && !equalBytes(node.children.at(-1)!.lastName, lastName)) throw corrupt('tree', 'a node does not end with the name above it', { node: toHex(id) });
-    for (const child of node.children) yield* this.#leaves(child.id, child.lastName, depth + 1, options);
+    const node = await this.#orDamage(id, 0, options, async () => checkDirectoryNode(id, await this.node(id, options), lastName, depth));
+    if (node === undefined) return;
+    if (node.kind === 'leaf') yield node.entries;
+    else for (const child of node.children) yield* this.#leaves(child.id, child.lastName, depth + 1, options);
   }
 
-  async *#contentLeaves(id: ChunkId, depth: number, options: TreeReadOptions): AsyncGenerator<readonly ContentItem[], number> {
-    const node = await this.node(id, options);
-    if (node.kind === 'content-leaf') {
-      yield node.items;
-      return node.items.reduce((sum, item) => sum + item.lengthBytes, 0);
-    }
-    if (node.kind !== 'content-interior' || depth >= MAX_NODE_DEPTH) throw corrupt('tree', 'a content node of a wrong kind or depth', { node: toHex(id) });
-    let total = 0;
-    for (const child of node.children) {
-      const covered = yield* this.#contentLeaves(child.id, depth + 1, options);
-      if (covered !== child.sizeBytes) throw corrupt('tree', `a content node covers ${covered} bytes instead of ${child.sizeBytes}`, { node: toHex(child.id) });
-      total += covered;
-    }
-    return total;
+  async *#contentLeaves(id: ChunkId, sizeBytes: number, depth: number, options: TreeReadOptions): AsyncGenerator<readonly ContentItem[]> {
+    const node = await this.#orDamage(id, sizeBytes, options, async () => checkContentNode(id, await this.node(id, options), sizeBytes, depth));
+    if (node === undefined) return;
+    if (node.kind === 'content-leaf') yield node.items;
+    else for (const child of node.children) yield* this.#contentLeaves(child.id, child.sizeBytes, depth + 1, options);
   }
+
+  async #orDamage<Node>(id: ChunkId, sizeBytes: number, options: TreeReadOptions, read: () => Promise<Node>): Promise<Node | undefined> {
+    try {
+      return await read();
+    } catch (error) {
+      if (options.onDamage === undefined || !isDamage(error)) throw error;
+      options.onDamage(id, error, sizeBytes);
+      return undefined;
+    }
+  }
+}
+
+/** A directory node at this depth below a parent that names `lastName`. @throws OBJECT_CORRUPT */
+export function checkDirectoryNode(id: ChunkId, node: TreeNode, lastName: Bytes | undefined, depth: number): DirectoryNode {
+  if ((node.kind !== 'leaf' && node.kind !== 'interior') || (node.kind === 'interior' && depth >= MAX_NODE_DEPTH)) {
+    throw corrupt('tree', 'a directory node of a wrong kind or depth', { node: toHex(id) });
+  }
+  const last = node.kind === 'leaf' ? node.entries.at(-1)?.name : node.children.at(-1)!.lastName;
+  if (lastName !== undefined && (last === undefined || !equalBytes(last, lastName))) {
+    throw corrupt('tree', 'a node does not end with the name above it', { node: toHex(id) });
+  }
+  return node;
+}
+
+/** A content node at this depth that must cover `sizeBytes`. @throws OBJECT_CORRUPT */
+export function checkContentNode(id: ChunkId, node: TreeNode, sizeBytes: number, depth: number): ContentNode {
+  if ((node.kind !== 'content-leaf' && node.kind !== 'content-interior') || (node.kind === 'content-interior' && depth >= MAX_NODE_DEPTH)) {
+    throw corrupt('tree', 'a content node of a wrong kind or depth', { node: toHex(id) });
+  }
+  const covered = coveredBytes(node);
+  if (covered !== sizeBytes) throw corrupt('tree', `a content node covers ${covered} bytes instead of ${sizeBytes}`, { node: toHex(id) });
+  return node;
+}
+
+/** Bytes of content below a content node. */
+export function coveredBytes(node: ContentNode): number {
+  return node.kind === 'content-leaf'
+    ? node.items.reduce((sum, item) => sum + item.lengthBytes, 0)
+    : node.children.reduce((sum, child) => sum + child.sizeBytes, 0);
 }

@@ -24,14 +24,14 @@ export class Directories {
     this.#tree = tree;
   }
 
-  enter(parent: TargetHandle, entry: Entry): TargetHandle | TargetProblem {
+  enter(parent: TargetHandle, entry: Entry, isDescribed: boolean): TargetHandle | TargetProblem {
     const { table, chain, options } = this.#tree;
     if (table.has(parent, DIRECTORY_PHANTOM)) return table.add(parent, entry.name, DIRECTORY_PHANTOM);
     try {
       const directory = chain.descriptor(parent);
-      if (!options.dryRun && this.#make(directory, entry.name)) return this.#adopt(parent, directory, entry, DIRECTORY_NEW);
+      if (!options.dryRun && this.#make(directory, entry.name)) return this.#adopt(parent, directory, entry, DIRECTORY_NEW, isDescribed);
       if (table.has(parent, DIRECTORY_NEW)) return this.#tree.collision(parent, entry.name);
-      return this.#enterExisting(parent, directory, entry);
+      return this.#enterExisting(parent, directory, entry, isDescribed);
     } catch (error) {
       return this.#tree.problem(parent, entry.name, 'make the directory', error);
     }
@@ -47,31 +47,31 @@ export class Directories {
     }
   }
 
-  #enterExisting(parent: TargetHandle, directory: number, entry: Entry): TargetHandle | TargetProblem {
+  #enterExisting(parent: TargetHandle, directory: number, entry: Entry, isDescribed: boolean): TargetHandle | TargetProblem {
     const { fs, table, options } = this.#tree;
     const place = this.#tree.examine(parent, entry);
     if (place.kind === 'problem') return place.problem;
     if (place.kind === 'absent') return table.add(parent, entry.name, DIRECTORY_PHANTOM);
     const stat = place.kind === 'there' ? place.stat : statAt(fs, directory, entry.name);
-    if (stat?.type(0) === TYPE_DIRECTORY) return this.#adopt(parent, directory, entry, 0);
-    if (place.kind === 'keep') {
-      return { path: table.path(parent, entry.name), error: occupied(
-        'Something else is at the place of a directory', `The overwrite mode '${options.overwrite}' keeps it`,
-      ) };
+    if (stat?.type(0) === TYPE_DIRECTORY) return this.#adopt(parent, directory, entry, 0, isDescribed);
+    if (place.kind === 'keep' || !isDescribed) {
+      // A directory that only leads to what was backed up may well be a symlink here, such as /home.
+      const reason = isDescribed ? `The overwrite mode '${options.overwrite}' keeps it` : 'Restore to another folder, or the part below it';
+      return { path: table.path(parent, entry.name), error: occupied('Something else is at the place of a directory', reason) };
     }
     if (options.dryRun) return table.add(parent, entry.name, DIRECTORY_PHANTOM);
     fs.unlinkAt(directory, entry.name, false);
     fs.makeDirectoryAt(directory, entry.name, PRIVATE_MODE);
-    return this.#adopt(parent, directory, entry, DIRECTORY_NEW);
+    return this.#adopt(parent, directory, entry, DIRECTORY_NEW, isDescribed);
   }
 
-  #adopt(parent: TargetHandle, directory: number, entry: Entry, flags: number): TargetHandle {
+  #adopt(parent: TargetHandle, directory: number, entry: Entry, flags: number, isDescribed: boolean): TargetHandle {
     const { table, chain, fs } = this.#tree;
     const descriptor = flags === DIRECTORY_NEW ? fs.openDirectoryAt(directory, entry.name) : this.#openExisting(directory, entry.name);
     const handle = table.add(parent, entry.name, flags);
     chain.adopt(handle, descriptor);
     if (flags === DIRECTORY_NEW) this.#describe(handle, entry);
-    else this.#describeExisting(handle, entry, new StatRecords(fs.statDescriptor(descriptor)), descriptor);
+    else this.#describeExisting(handle, entry, new StatRecords(fs.statDescriptor(descriptor)), descriptor, isDescribed);
     return handle;
   }
 
@@ -92,11 +92,11 @@ export class Directories {
     this.#tree.table.describe(handle, { mode, uid, gid, mtime: [mtime[0], mtime[1]], xattrs });
   }
 
-  #describeExisting(handle: TargetHandle, entry: Entry, stat: StatRecords, descriptor: number): void {
+  #describeExisting(handle: TargetHandle, entry: Entry, stat: StatRecords, descriptor: number, isDescribed: boolean): void {
     const { table, options } = this.#tree;
     this.#rememberFileSystem(handle, stat);
     const isOpened = !options.dryRun && this.#openForOwner(stat, descriptor);
-    if (options.overwrite !== 'never') return this.#describe(handle, entry);
+    if (isDescribed && options.overwrite !== 'never') return this.#describe(handle, entry);
     if (!isOpened) return;
     table.describe(handle, { mode: stat.mode(0) & 0o7777, uid: stat.uid(0), gid: stat.gid(0), mtime: stat.mtime(0) });
     table.mark(handle, DIRECTORY_MODE_ONLY);

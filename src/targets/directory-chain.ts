@@ -8,8 +8,8 @@ import type { NativeFileSystem } from '../base/native-filesystem.ts';
 import type { DirectoryTable } from './directory-table.ts';
 import { ROOT_DIRECTORY, type TargetHandle } from './target.ts';
 
-/** A chain of depth d is walked bottom-up with d² / (2 · this) opens: 4 million, or some seconds, for d = 65,536. */
-export const MAX_OPEN_DIRECTORIES = 512;
+/** A chain of depth d is walked bottom-up with d² / (2 · this) opens: 6 million, half a minute, for d = 65,536. */
+export const MAX_OPEN_DIRECTORIES = 384;
 
 export class DirectoryChain {
   readonly #fs: NativeFileSystem;

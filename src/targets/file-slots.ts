@@ -7,7 +7,7 @@ import { changedMeanwhile } from './target-error.ts';
 import type { TargetHandle } from './target.ts';
 import type { TargetTree } from './target-tree.ts';
 
-export const MAX_OPEN_FILES = 256;
+export const MAX_OPEN_FILES = 192;
 
 export interface FileSlot {
   readonly parent: TargetHandle;

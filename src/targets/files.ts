@@ -89,9 +89,9 @@ export class FilesTarget implements TreeTarget {
     this.#now.directories.describeRoot(entry);
   }
 
-  directory(parent: TargetHandle, entry: Entry): TargetHandle | TargetProblem {
+  directory(parent: TargetHandle, entry: Entry, isDescribed = true): TargetHandle | TargetProblem {
     const { tree, directories } = this.#now;
-    return tree.refusal(parent, entry.name) ?? directories.enter(parent, entry);
+    return tree.refusal(parent, entry.name) ?? directories.enter(parent, entry, isDescribed);
   }
 
   inspect(parent: TargetHandle, entry: Entry): Existing {

@@ -11,7 +11,8 @@ import { failedWith, occupied, targetError } from './target-error.ts';
 import type { Removed, TargetHandle } from './target.ts';
 import type { TargetTree } from './target-tree.ts';
 
-const MAX_OPEN_LEVELS = 128;
+/** Together with the directories and files of the restore below the usual limit of 1,024 descriptors. */
+const MAX_OPEN_LEVELS = 256;
 const CLOSED = -1;
 const PRIVATE_MODE = 0o700;
 

@@ -70,8 +70,11 @@ export interface TreeTarget {
   freeBytes(): number;
   /** The root itself gets the metadata of this entry, whose name does not matter, at `finish`. */
   root(entry: Entry): void;
-  /** Enters or makes a directory below `parent`; metadata follows at `finish`. */
-  directory(parent: TargetHandle, entry: Entry): TargetHandle | TargetProblem;
+  /**
+   * Enters or makes a directory below `parent`; metadata follows at `finish`. `isDescribed` false: the snapshot knows only that
+   * it exists, so the metadata of the entry is for a new directory, and one that is there keeps its own.
+   */
+  directory(parent: TargetHandle, entry: Entry, isDescribed?: boolean): TargetHandle | TargetProblem;
   /** What is there now under this name; decides with the overwrite mode what is to be done. Not for directories. */
   inspect(parent: TargetHandle, entry: Entry): Existing;
   /** Reads an existing file for re-use by hash: the given range of it, or undefined when it is not fully there. */

@@ -71,6 +71,7 @@ export class BackupWalk {
       if (directory.unchanged === undefined) await this.#compareEntries(directory, slice, state);
       else this.#announceChildren(slice, state, i => directory.unchanged!.children[i]);
       if (slice.isLast) this.#open.delete(directory.number);
+      state.remaining--;
       await this.#parts.assembly.advance(directory);
       await ingest.backPressure();
     }

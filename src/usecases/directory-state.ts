@@ -15,7 +15,10 @@ export type Change = 'new' | 'changed' | 'unmodified';
 /** An entry that is being put together. */
 export type EntryDraft = { -readonly [Part in keyof EntryParts]: EntryParts[Part] } & { change?: Change };
 
-/** One slice: `remaining` counts the entries that still wait for content or for a subdirectory. */
+/**
+ * One slice: `remaining` counts the entries that still wait for content or for a subdirectory, and one more while the walk
+ * is looking at the slice, since answers for its first files may come before its last ones are asked for.
+ */
 export class SliceState {
   readonly directory: DirectoryState;
   readonly names: readonly Bytes[];
@@ -27,7 +30,7 @@ export class SliceState {
   /** Parts of the other ones; entries without either are left out of the tree. */
   readonly drafts: (EntryDraft | undefined)[];
   readonly childNodes: (ChunkId | undefined)[];
-  remaining = 0;
+  remaining = 1;
 
   constructor(directory: DirectoryState, slice: DirectorySlice) {
     this.directory = directory;

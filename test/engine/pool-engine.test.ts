@@ -73,8 +73,8 @@ describe('Closing a pool', () => {
 describe('Workers', () => {
   test('see no environment', async () => {
     const engine = poolOf(`${PORT} replyTo(m => { if (m.kind === "close") parentPort.close(); else parentPort.postMessage({ kind: "error", id: m.id,
-      error: { code: "INTERNAL", message: JSON.stringify([process.env, process.argv.length, process.execArgv]), context: {} } }); });`);
-    await expect(new IngestHarness(engine, new MemoryChunkIndex()).begin({ index: undefined })).rejects.toMatchObject({ message: '[{},2,[]]' });
+      error: { code: "INTERNAL", message: JSON.stringify([process.env, process.execArgv]), context: {} } }); });`);
+    await expect(new IngestHarness(engine, new MemoryChunkIndex()).begin({ index: undefined })).rejects.toMatchObject({ message: '[{},[]]' });
     await engine.close();
   });
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Bytes } from '../../src/base/bytes.ts';
-import { CborReader, CborWriter } from '../../src/format/cbor.ts';
+import { CborReader } from '../../src/format/cbor-reader.ts';
+import { CborWriter } from '../../src/format/cbor-writer.ts';
 import { CHUNKING_PROFILES, PROFILES } from '../../src/format/chunking.ts';
 import { type Config, decodeConfig, encodeConfig } from '../../src/format/config.ts';
 import {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fromHex, toHex } from '../../src/base/bytes.ts';
-import { CborReader, CborWriter } from '../../src/format/cbor.ts';
+import { CborReader } from '../../src/format/cbor-reader.ts';
+import { CborWriter } from '../../src/format/cbor-writer.ts';
 import { decodeHostile, expectKind } from './samples.ts';
 
 function written(write: (writer: CborWriter) => void): string {

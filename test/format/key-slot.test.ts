@@ -6,7 +6,7 @@ import {
   decodeSlotParameters, decodeSlotSecrets, DEFAULT_SCRYPT, deriveKek, encodeSlotParameters, encodeSlotSecrets, isKekOf, type Kdf, openKeySlot, parseKeySlot,
   scryptFault, sealKeySlot, type SlotSecrets,
 } from '../../src/format/key-slot.ts';
-import { CborWriter } from '../../src/format/cbor.ts';
+import { CborWriter } from '../../src/format/cbor-writer.ts';
 import { bytesOf, counts, decodeHostile, expectKind, kernel, mutations, repositoryId, seeded, texts } from './samples.ts';
 
 const slotId = parseSlotId('ab'.repeat(16));

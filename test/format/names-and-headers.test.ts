@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toHex, utf8 } from '../../src/base/bytes.ts';
 import { decodeHeader, encodeHeader, type Header, OBJECT_TYPES } from '../../src/format/header.ts';
-import { chunkIdFromKey, chunkIdKey, idBytes, isIdText, packIdFromBytes, parsePackId, parseSessionId } from '../../src/format/ids.ts';
+import { chunkIdFromBytes, chunkIdFromKey, chunkIdKey, idBytes, isIdText, packIdFromBytes, parsePackId, parseSessionId } from '../../src/format/ids.ts';
 import {
   configName, forgottenName, gcDoneName, gcPlanName, gcSweepName, heartbeatName, keyringName, numberedObjectId, objectIdOf, type ObjectRef, objectTypesOf,
   packName, parityName, parseObjectName, probeName, rejectedName, revokedName, segmentName, sessionName, slotName, snapshotName,
@@ -21,6 +21,7 @@ describe('IDs', () => {
       expect(() => parsePackId(text)).toThrow(RangeError);
     }
     expect(() => packIdFromBytes(new Uint8Array(15))).toThrow(RangeError);
+    expect(() => chunkIdFromBytes(new Uint8Array(31))).toThrow(RangeError);
   });
 
   it('come back from bytes, and chunk IDs from map keys', () => {
@@ -112,6 +113,7 @@ describe('object names', () => {
     expect(objectTypesOf(parseObjectName(`snapshots/${HEX}`)!)).toEqual([OBJECT_TYPES.snapshot, OBJECT_TYPES.tombstone]);
     expect(() => gcPlanName(0)).toThrow(RangeError);
     expect(() => gcPlanName(1, 'zz')).toThrow(RangeError);
+    expect(() => heartbeatName(parseSessionId(HEX), -1)).toThrow(RangeError);
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, equalBytes, toHex, viewOf } from '../../src/base/bytes.ts';
-import { decodePayload, encodeFramePrefix, FrameCipher, frameCheck, openFrame, TABLE_FRAME_BYTES } from '../../src/format/frame.ts';
+import { decodePayload, encodeFramePrefix, FrameCipher, frameCheck, frameRecordAt, openFrame, TABLE_FRAME_BYTES } from '../../src/format/frame.ts';
 import { parsePackId, parseRepositoryId, parseSessionId } from '../../src/format/ids.ts';
 import { derivePackKeys, type PackIdentity } from '../../src/format/key-derivation.ts';
 import {
@@ -285,6 +285,9 @@ describe('pack table', () => {
     const records = indexFrames(table);
     expect(records).toHaveLength(16 * table.frameCount);
     expect(toHex(records.subarray(16, 32))).toBe(toHex(table.frames.subarray(20, 36)));
+    const { check: _, ...record } = tableFrameAt(table, 1);
+    expect(frameRecordAt(records, 1)).toEqual(record);
+    for (const index of [-1, table.frameCount]) expect(() => frameRecordAt(records, index)).toThrow(/No frame record/);
   });
 });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, equalBytes, toHex, utf8 } from '../../src/base/bytes.ts';
-import { CborWriter } from '../../src/format/cbor.ts';
+import { CborWriter } from '../../src/format/cbor-writer.ts';
 import type { ChunkId } from '../../src/format/ids.ts';
 import { MAX_NODE_BYTES } from '../../src/format/limits.ts';
 import {

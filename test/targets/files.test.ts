@@ -6,16 +6,16 @@ import { FilesTarget } from '../../src/targets/files.ts';
 import { ROOT_DIRECTORY } from '../../src/targets/target.ts';
 import { describeTarget } from '../conformance/target.ts';
 import { failingFileSystem, nativeError } from './altered-filesystems.ts';
-import { begin, begun, codeOf, directoryEntry, fileEntry, finish, freshPath, handleOf, isRoot, put } from './fixture.ts';
+import { begin, begun, codeOf, directoryEntry, fileEntry, finish, freshPath, handleOf, isRoot, put, unsyncedFileSystem } from './fixture.ts';
 
 describeTarget('a directory', () => {
   const path = freshPath();
-  return { target: new FilesTarget({ path: Buffer.from(path) }), path };
+  return { target: new FilesTarget({ path: Buffer.from(path), fileSystem: unsyncedFileSystem }), path };
 });
 
 describeTarget('a directory, with the fewest descriptors', () => {
   const path = freshPath();
-  return { target: new FilesTarget({ path: Buffer.from(path), maxOpenDirectories: 1, maxOpenFiles: 1 }), path };
+  return { target: new FilesTarget({ path: Buffer.from(path), fileSystem: unsyncedFileSystem, maxOpenDirectories: 1, maxOpenFiles: 1 }), path };
 });
 
 describe('The target directory', () => {

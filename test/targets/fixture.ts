@@ -40,7 +40,7 @@ export function symlinkEntry(name: string, target: string, fields: Fields = {}):
 }
 
 /** Flushing a busy disk takes longer than all the rest of a test. */
-const unsyncedFileSystem: NativeFileSystem = { ...nativeFileSystem(), syncFileSystem: () => undefined };
+export const unsyncedFileSystem: NativeFileSystem = { ...nativeFileSystem(), syncFileSystem: () => undefined };
 
 export interface BegunTarget {
   readonly target: TreeTarget;

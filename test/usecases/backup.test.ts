@@ -115,6 +115,15 @@ describe('a backup', () => {
     expect([...backend.snapshotState().keys()]).toEqual(before);
   });
 
+  test('encodes a directory only when every one of its files has its answer', async () => {
+    // Answers for the first batch of files arrive while the walk is still handing out the others.
+    const repository = await makeRepository();
+    const root = temporaryDirectory();
+    for (let i = 0; i < 2_000; i++) writeFileSync(join(root, `file-${i}`), `content ${i}`);
+    expect(await backupPath(repository, root)).toMatchObject({ filesTotal: 2_000, status: 'complete' });
+    expect((await newestContent(repository)).size).toBe(2_001);
+  });
+
   test('leaves no session behind', async () => {
     const backend = memoryBackend();
     await backupPath(await makeRepository(backend), sampleTree());
