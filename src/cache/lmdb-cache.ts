@@ -12,6 +12,8 @@ export interface LmdbCacheOptions extends EnvironmentOptions {
   readonly clock?: Clock;
   /** Bound of the object cache. */
   readonly maxObjectBytes?: number;
+  /** What one transaction of the chunk index writes; bounds memory and the time for which other processes wait. */
+  readonly batchBytes?: number;
 }
 
 const MAX_OBJECT_BYTES = 256 * MiB;
@@ -25,7 +27,7 @@ const MAX_OBJECT_BYTES = 256 * MiB;
 export async function openLmdbCache(options: LmdbCacheOptions): Promise<Cache> {
   const clock = options.clock ?? systemClock;
   const environment = await openEnvironment(options);
-  return new LmdbCache(environment, await LmdbChunkIndex.open(environment, clock), clock, options.maxObjectBytes ?? MAX_OBJECT_BYTES);
+  return new LmdbCache(environment, await LmdbChunkIndex.open(environment, clock, options.batchBytes), clock, options.maxObjectBytes ?? MAX_OBJECT_BYTES);
 }
 
 class LmdbCache implements Cache {

@@ -17,7 +17,7 @@ import { LmdbPackTable, type ClaimPlan } from './lmdb-pack-table.ts';
 import type { LmdbStore } from './lmdb-store.ts';
 import { planMerge } from './merge-plan.ts';
 import { MergedRecords } from './record-cursor.ts';
-import { RunBuilder } from './run-builder.ts';
+import { BATCH_BYTES, RunBuilder } from './run-builder.ts';
 import { runSource } from './run-source.ts';
 import { putUnlisted, readRuns, removeWaste, writeRuns, type Run } from './run-table.ts';
 import { readClaims, segmentSource, type SegmentClaims } from './segment-reader.ts';
@@ -37,23 +37,25 @@ export class LmdbChunkIndex implements ChunkIndex {
   readonly #environment: LmdbEnvironment;
   readonly #store: LmdbStore;
   readonly #clock: Clock;
+  readonly #batchBytes: number;
   readonly #packs: LmdbPackTable;
   readonly #shared: IndexSharing;
   #segments: ReadonlySet<SegmentId> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(environment: LmdbEnvironment, clock: Clock) {
+  private constructor(environment: LmdbEnvironment, clock: Clock, batchBytes: number) {
     this.#environment = environment;
     this.#store = environment.store;
     this.#clock = clock;
+    this.#batchBytes = batchBytes;
     this.#packs = new LmdbPackTable(environment);
     this.#shared = new IndexSharing(environment.store, () => this.highestPackNumber());
   }
 
   /** Removes what a crash left behind. */
-  static async open(environment: LmdbEnvironment, clock: Clock): Promise<LmdbChunkIndex> {
+  static async open(environment: LmdbEnvironment, clock: Clock, batchBytes: number = BATCH_BYTES): Promise<LmdbChunkIndex> {
     await removeWaste(environment.store, clock);
-    return new LmdbChunkIndex(environment, clock);
+    return new LmdbChunkIndex(environment, clock, batchBytes);
   }
 
   segments(): ReadonlySet<SegmentId> {
@@ -73,6 +75,7 @@ export class LmdbChunkIndex implements ChunkIndex {
       if (present.length === 0) return;
       const gone = this.#environment.removeEntries(() => this.#packs.removeSegments(present));
       this.#shared.removeUsable(gone);
+      await this.#mergeRuns();
     });
   }
 
@@ -161,7 +164,7 @@ export class LmdbChunkIndex implements ChunkIndex {
   /** A run with the chunks of those packs that are new; undefined: begin again. */
   async #buildRun(content: SegmentContent, { counts }: SegmentClaims, plans: readonly ClaimPlan[]): Promise<RunBuilder | undefined> {
     const records = counts.reduce((sum, count, ordinal) => sum + (plans[ordinal]!.isKnown ? 0 : count), 0);
-    const builder = new RunBuilder(this.#store, this.#clock, records);
+    const builder = new RunBuilder(this.#store, this.#clock, records, this.#batchBytes);
     const numbers = plans.map(plan => (plan.isKnown ? 0 : plan.number));
     const isBuilt = await builder.addAll(new MergedRecords([segmentSource(content, numbers)]), NOBODY);
     return isBuilt ? builder : undefined;
@@ -182,9 +185,11 @@ export class LmdbChunkIndex implements ChunkIndex {
   }
 
   async #mergeRuns(): Promise<void> {
-    for (let plan = planMerge(readRuns(this.#store)); plan.length > 0; plan = planMerge(readRuns(this.#store))) {
+    for (;;) {
       const deadPacks = this.#packs.deadPacks();
-      const builder = new RunBuilder(this.#store, this.#clock, plan.reduce((sum, run) => sum + run.records, 0));
+      const plan = planMerge(readRuns(this.#store), [...deadPacks.values()].reduce((sum, count) => sum + count, 0));
+      if (plan.length === 0) return;
+      const builder = new RunBuilder(this.#store, this.#clock, plan.reduce((sum, run) => sum + run.records, 0), this.#batchBytes);
       const records = new MergedRecords(plan.map(run => runSource(run, key => this.#store.peek(key))));
       const isBuilt = await builder.addAll(records, deadPacks);
       if (isBuilt) this.#store.write(() => this.#replaceRuns(plan, builder, deadPacks));
@@ -194,14 +199,14 @@ export class LmdbChunkIndex implements ChunkIndex {
   }
 
   /** Inside a transaction: the merged run takes the place of its parts, unless another process merged one of them. */
-  #replaceRuns(plan: readonly Run[], builder: RunBuilder, deadPacks: ReadonlySet<PackNumber>): void {
+  #replaceRuns(plan: readonly Run[], builder: RunBuilder, deadPacks: ReadonlyMap<PackNumber, number>): void {
     const runs = readRuns(this.#store);
     const kept = runs.filter(run => !plan.some(each => each.number === run.number));
     const merged = kept.length === runs.length - plan.length ? builder.finish() : undefined;
     if (merged === undefined) return builder.abandon();
     for (const run of plan) putUnlisted(this.#store, run, 0);
     writeRuns(this.#store, merged.records > 0 ? [...kept, merged] : kept);
-    if (kept.length === 0) this.#packs.removeDeadPacks(deadPacks);
+    if (kept.length === 0) this.#packs.removeDeadPacks(deadPacks.keys());
   }
 
   /** One change after the other: a merge must not meet another one. */

@@ -13,7 +13,7 @@ export const KEY_SPACE = {
   pack: 3,
   /** 16-byte pack ID -> u32 pack number. */
   packNumber: 4,
-  /** u32 pack number whose chunk records may still lie in runs -> nothing. */
+  /** u32 pack number whose chunk records may still lie in runs -> u32 how many. */
   deadPack: 5,
   /** u32 run number that is not in the run table -> when it was last worked on, and its size. */
   unlistedRun: 6,

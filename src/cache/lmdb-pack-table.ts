@@ -151,9 +151,9 @@ export class LmdbPackTable {
     return [...said];
   }
 
-  /** Packs that are gone while runs may still hold chunk records of them. */
-  deadPacks(): Set<PackNumber> {
-    return new Set([...this.#store.keys(numberKey(KEY_SPACE.deadPack))].map(key => readNumber(key.subarray(1))));
+  /** Packs that are gone while runs may still hold chunk records of them, with how many. */
+  deadPacks(): Map<PackNumber, number> {
+    return new Map([...this.#store.entries(numberKey(KEY_SPACE.deadPack))].map(({ key, value }) => [readNumber(key.subarray(1)), readNumber(value)]));
   }
 
   /** Inside a transaction: no run holds records of these any more. */
@@ -176,7 +176,7 @@ export class LmdbPackTable {
     if (current !== undefined && readNumber(current) === number) this.#store.remove(key);
     this.#reserved.delete(record.id);
     this.#store.remove(numberKey(KEY_SPACE.pack, number));
-    this.#store.put(numberKey(KEY_SPACE.deadPack, number), new Uint8Array(1));
+    putNumber(this.#store, numberKey(KEY_SPACE.deadPack, number), record.chunkCount);
   }
 
   #reserveBlock(): void {

@@ -13,7 +13,8 @@ import {
   bucketOfId, FILTER_PART_BLOCKS, FILTER_PART_BYTES, isBeingBuilt, putUnlisted, removeUnlisted, shapeRun, takeRunNumber, type Run,
 } from './run-table.ts';
 
-const BATCH_BYTES = 8 * MiB;
+/** What one transaction writes: bounds memory, and the time for which others wait for the write lock. */
+export const BATCH_BYTES: number = 8 * MiB;
 const NONE = -1;
 
 interface Part {
@@ -25,6 +26,7 @@ export class RunBuilder {
   readonly #store: LmdbStore;
   readonly #clock: Clock;
   readonly #shape: Omit<Run, 'number'>;
+  readonly #batchBytes: number;
   /** 0 until the first part was stored. */
   #number = 0;
   #records = 0;
@@ -37,17 +39,18 @@ export class RunBuilder {
   #part: Part | undefined;
 
   /** `maxRecords` decides the number of buckets and the size of the filter; there may come fewer. */
-  constructor(store: LmdbStore, clock: Clock, maxRecords: number) {
+  constructor(store: LmdbStore, clock: Clock, maxRecords: number, batchBytes: number) {
     this.#store = store;
     this.#clock = clock;
     this.#shape = shapeRun(maxRecords);
+    this.#batchBytes = batchBytes;
   }
 
   /** Takes all records but repetitions and those of dead packs. False: the run was taken for abandoned; begin again. */
-  async addAll(records: MergedRecords, deadPacks: ReadonlySet<number>): Promise<boolean> {
+  async addAll(records: MergedRecords, deadPacks: Pick<ReadonlySet<number>, 'has' | 'size'>): Promise<boolean> {
     for (let cursor = records.next(); cursor !== undefined; cursor = records.next()) {
       if (deadPacks.size > 0 && deadPacks.has(cursor.block.view.getUint32(cursor.at + PACK_AT, true))) continue;
-      if (this.#used >= BATCH_BYTES && this.#buckets.length > 1) {
+      if (this.#used >= this.#batchBytes && this.#buckets.length > 1) {
         if (!this.#store.write(() => this.#storeBatch())) return false;
         await this.#clock.sleep(0);
       }

@@ -21,7 +21,7 @@ export interface ChunkerParameters extends CutParameters {
 
 /** Starting values; readers do not need them, so they may change at the price of deduplication across the change. */
 export const PROFILES: Readonly<Record<ProfileName, ChunkerParameters>> = {
-  default: { algorithm: 'gear', minBytes: 128 * KiB, averageBytes: 512 * KiB, maxBytes: 2 * MiB },
+  default: { algorithm: 'gear', minBytes: 64 * KiB, averageBytes: 256 * KiB, maxBytes: 1 * MiB }, // decision 0005
   pages: { algorithm: 'fixed', minBytes: 64 * KiB, averageBytes: 64 * KiB, maxBytes: 64 * KiB },
   media: { algorithm: 'gear', minBytes: 512 * KiB, averageBytes: 2 * MiB, maxBytes: 8 * MiB },
 };

@@ -67,31 +67,46 @@ function attempt(failures: SnapError[], action: string, change: () => void): boo
   }
 }
 
-/** `isAsWanted` false: the set-id bits would give the rights of somebody else than in the source. */
-function setOwner(
-  spot: Spot, wanted: WantedMetadata, found: FoundMetadata, owners: Owners, failures: SnapError[],
-): { isAsWanted: boolean; isChanged: boolean } {
+interface OwnerResult {
+  /** False: the set-id bits would give the rights of somebody else than in the source. */
+  readonly isAsWanted: boolean;
+  readonly isChanged: boolean;
+}
+
+function setOwner(spot: Spot, wanted: WantedMetadata, found: FoundMetadata, owners: Owners, failures: SnapError[]): OwnerResult {
   const hasUser = wanted.uid === ANY_OWNER || wanted.uid === found.uid;
   const hasGroup = wanted.gid === ANY_OWNER || wanted.gid === found.gid;
   if (hasUser && hasGroup) return { isAsWanted: true, isChanged: false };
   if (!owners.isWanted) return { isAsWanted: false, isChanged: false };
-  try {
-    spot.setOwner(wanted.uid, wanted.gid);
-    return { isAsWanted: true, isChanged: true };
-  } catch (error) {
-    if (owners.isPrivileged || !failedWith(error, 'EPERM')) {
-      failures.push(targetError('set the owner', error));
-      return { isAsWanted: false, isChanged: false };
-    }
+  if (owners.isPrivileged) {
+    const isSet = attempt(failures, 'set the owner', () => spot.setOwner(wanted.uid, wanted.gid));
+    return { isAsWanted: isSet, isChanged: isSet };
   }
-  if (hasGroup) return { isAsWanted: false, isChanged: false };
+  return setOwnerAsUser(spot, wanted, { hasUser, hasGroup }, owners, failures);
+}
+
+/** Users may mostly not give files away, and only to groups that they belong to. */
+function setOwnerAsUser(
+  spot: Spot, wanted: WantedMetadata, { hasUser, hasGroup }: { hasUser: boolean; hasGroup: boolean }, owners: Owners, failures: SnapError[],
+): OwnerResult {
+  if (!hasUser && !owners.isUserRefused) {
+    if (isAllowed('set the owner', () => spot.setOwner(wanted.uid, wanted.gid), failures)) return { isAsWanted: true, isChanged: true };
+    owners.isUserRefused = true;
+  }
+  if (hasGroup || owners.refusedGroups.has(wanted.gid)) return { isAsWanted: false, isChanged: false };
+  if (isAllowed('set the group', () => spot.setOwner(ANY_OWNER, wanted.gid), failures)) return { isAsWanted: hasUser, isChanged: true };
+  owners.refusedGroups.add(wanted.gid);
+  return { isAsWanted: false, isChanged: false };
+}
+
+/** A refusal is no problem here; any other failure is one. */
+function isAllowed(action: string, change: () => void, failures: SnapError[]): boolean {
   try {
-    spot.setOwner(ANY_OWNER, wanted.gid);
-    return { isAsWanted: hasUser, isChanged: true };
+    change();
+    return true;
   } catch (error) {
-    // Users may only give their files to groups that they belong to.
-    if (!failedWith(error, 'EPERM')) failures.push(targetError('set the group', error));
-    return { isAsWanted: false, isChanged: false };
+    if (!failedWith(error, 'EPERM')) failures.push(targetError(action, error));
+    return false;
   }
 }
 

@@ -15,6 +15,9 @@ export class Owners {
   readonly isWanted: boolean;
   /** Only then is a refused change of an owner a problem; for everybody else it is the rule. */
   readonly isPrivileged: boolean;
+  /** What an ordinary user was refused once is not tried for every file: a failed call costs as much as a written file. */
+  isUserRefused = false;
+  readonly refusedGroups = new Set<number>();
 
   constructor(fs: NativeFileSystem, isWanted: boolean) {
     this.#fs = fs;

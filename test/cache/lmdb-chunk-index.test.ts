@@ -13,7 +13,7 @@ import { readRuns } from '../../src/cache/run-table.ts';
 import { chunkRecord, makePack, makeSegment, randomChunkId, randomPackId, REPOSITORY, temporaryFolder, testClock, type MadePack, type TestClock } from './cache-data.ts';
 
 function open(directory: string, clock: TestClock = testClock()): Promise<Cache> {
-  return openLmdbCache({ directory, repositoryId: REPOSITORY, random: systemRandom, clock });
+  return openLmdbCache({ directory, repositoryId: REPOSITORY, random: systemRandom, clock, batchBytes: 192 * 1024 });
 }
 
 async function openNew(): Promise<{ cache: Cache; directory: string; clock: TestClock }> {
@@ -71,22 +71,37 @@ it('keeps few runs, finds everything after many merges, and leaves no waste', as
 
 it('drops the records of forgotten packs when it merges', async () => {
   const { cache } = await openNew();
-  const gone = makeSegment([makePack(500)]);
+  const gone = makeSegment([makePack(60)]);
+  await cache.chunks.addSegment(makeSegment([makePack(60)]));
   await cache.chunks.addSegment(gone);
   await cache.chunks.dropSegments([gone.id]);
-  expect(cache.chunks.chunkCount()).toBe(500);
-  for (let i = 0; i < 20; i++) await cache.chunks.addSegment(makeSegment([makePack(60)]));
+  expect(cache.chunks.chunkCount()).toBe(120);
+  for (let i = 1; i < 20; i++) await cache.chunks.addSegment(makeSegment([makePack(60)]));
   expect(cache.chunks.chunkCount()).toBe(20 * 60);
+});
+
+it('rewrites its runs when most of their records are of forgotten packs', async () => {
+  const { cache, directory } = await openNew();
+  const segments = Array.from({ length: 4 }, () => makeSegment([makePack(100)]));
+  for (const segment of segments) await cache.chunks.addSegment(segment);
+  await cache.chunks.dropSegments([segments[0]!.id, segments[1]!.id]);
+  expect(cache.chunks.chunkCount()).toBe(400);
+  await cache.chunks.dropSegments([segments[2]!.id]);
+  expect(cache.chunks.chunkCount()).toBe(100);
+  expectFound(cache, [segments[3]!]);
+  await cache.chunks.dropSegments([segments[3]!.id]);
+  expect(cache.chunks.chunkCount()).toBe(0);
+  expect(await storedRuns(directory)).toEqual({ listed: [], stored: [], unlisted: 0 });
 });
 
 it('splits a large segment over several transactions and finds all of it', async () => {
   const { cache, clock } = await openNew();
   let pauses = 0;
   clock.onSleep = () => { pauses++; };
-  const segment = bigSegment(400_000);
+  const segment = bigSegment(10_000);
   await cache.chunks.addSegment(segment);
   expect(pauses).toBeGreaterThanOrEqual(2);
-  expect(cache.chunks.chunkCount()).toBe(400_000);
+  expect(cache.chunks.chunkCount()).toBe(10_000);
   expectFound(cache, [segment]);
 });
 
@@ -107,7 +122,7 @@ it('keeps IDs that are anything but random', async () => {
 });
 
 it('forgets no segment and leaves no waste when it crashes at any step of adding and merging', async () => {
-  const segments = Array.from({ length: 9 }, () => bigSegment(25_000));
+  const segments = Array.from({ length: 9 }, () => bigSegment(1200));
   for (let crashAt = 0; ; crashAt++) {
     const { cache: crashing, directory, clock } = await openNew();
     let steps = 0;
@@ -129,7 +144,7 @@ it('forgets no segment and leaves no waste when it crashes at any step of adding
     expect([stored, unlisted]).toEqual([listed, 0]);
     for (const segment of segments) await cache.chunks.addSegment(segment);
     expectFound(cache, segments);
-    expect(cache.chunks.chunkCount()).toBe(9 * 25_000);
+    expect(cache.chunks.chunkCount()).toBe(9 * 1200);
     await cache.close();
     if (!hasCrashed) break;
     expect(crashAt).toBeLessThan(20);
@@ -138,7 +153,7 @@ it('forgets no segment and leaves no waste when it crashes at any step of adding
 
 it('does not disturb a run that another process is building', async () => {
   const { cache, directory, clock } = await openNew();
-  const segment = bigSegment(400_000);
+  const segment = bigSegment(10_000);
   let other: Promise<Cache> | undefined;
   clock.onSleep = () => { other ??= open(directory, testClock()); };
   await cache.chunks.addSegment(segment);
@@ -149,7 +164,7 @@ it('does not disturb a run that another process is building', async () => {
 
 it('builds a run again when another process took it for abandoned', async () => {
   const { cache, directory, clock } = await openNew();
-  const segment = bigSegment(400_000);
+  const segment = bigSegment(10_000);
   let other: Promise<void> | undefined;
   const late = testClock();
   late.nowMs += 11 * 60_000;
@@ -161,7 +176,7 @@ it('builds a run again when another process took it for abandoned', async () => 
   };
   await cache.chunks.addSegment(segment);
   expectFound(cache, [segment]);
-  expect(cache.chunks.chunkCount()).toBe(400_000);
+  expect(cache.chunks.chunkCount()).toBe(10_000);
   const { listed, stored } = await storedRuns(directory);
   expect(stored).toEqual(listed);
 });

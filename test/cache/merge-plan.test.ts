@@ -6,6 +6,12 @@ import type { Run } from '../../src/cache/run-table.ts';
 const runOf = (records: number, number: number): Run => ({ number, records, buckets: 1, filterBlocks: 1 });
 const plannedSizes = (...sizes: number[]): number[] => planMerge(sizes.map(runOf)).map(run => run.records).sort((a, b) => a - b);
 
+it('merges all runs when more than half of the records are dead', () => {
+  expect(planMerge([runOf(100, 1), runOf(50, 2)], 75)).toEqual([]);
+  expect(planMerge([runOf(100, 1), runOf(50, 2)], 76).length).toBe(2);
+  expect(planMerge([], 0)).toEqual([]);
+});
+
 it('merges nothing while there are few runs', () => expect(plannedSizes(1, 2, 3, 4, 5, 6, 7, 8)).toEqual([]));
 
 it('merges the smallest runs and leaves one that is larger than they are together', () => {

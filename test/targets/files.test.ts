@@ -6,7 +6,7 @@ import { FilesTarget } from '../../src/targets/files.ts';
 import { ROOT_DIRECTORY } from '../../src/targets/target.ts';
 import { describeTarget } from '../conformance/target.ts';
 import { failingFileSystem, nativeError } from './altered-filesystems.ts';
-import { begin, begun, codeOf, directoryEntry, fileEntry, finish, freshPath, handleOf, isRoot, put, unsyncedFileSystem } from './fixture.ts';
+import { begin, begun, codeOf, directoryEntry, fileEntry, finish, freshPath, handleOf, put, unsyncedFileSystem } from './fixture.ts';
 
 describeTarget('a directory', () => {
   const path = freshPath();
@@ -103,8 +103,7 @@ test('a flush that fails is a problem', async () => {
 test('a small new file costs no call more than needed', async () => {
   const calls: string[] = [];
   const { target } = await begin(freshPath(), {}, { fileSystem: failingFileSystem(call => { calls.push(call); }) });
-  const { uid, gid } = statSync(process.cwd());
-  const owner = isRoot ? { uid: 0, gid: 0 } : { uid, gid };
+  const owner = { uid: process.getuid!(), gid: process.getgid!() };
   const directory = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory')));
   target.writeFile(directory, fileEntry('first', 1, owner), [utf8('x')]);
   calls.length = 0;

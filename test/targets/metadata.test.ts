@@ -80,6 +80,18 @@ test('an ordinary user gets no problem for owners that only root may set, but th
   if (isRoot) expect(statSync(join(path, 'file')).gid).toBe(4711);
 });
 
+test('what an ordinary user was refused once is not tried again for every file', async () => {
+  let tries = 0;
+  const fs = unprivileged();
+  const fileSystem: NativeFileSystem = { ...fs, setOwner: (...args) => {
+    tries++;
+    fs.setOwner(...args);
+  } };
+  const { target } = await begin(freshPath(), {}, { fileSystem });
+  for (let i = 0; i < 10; i++) put(target, `file ${i}`, 'x', { uid: 4711, gid: 7777 });
+  expect(tries).toBe(2);
+});
+
 test.runIf(isRoot)('for root a refused owner is a problem, and the entry stays', async () => {
   const path = freshPath();
   const fileSystem = failingFileSystem(call => { if (call.startsWith('setOwner')) throw nativeError('EPERM', 1); });

@@ -1,12 +1,13 @@
 // Everything that file systems hold goes through the target and comes out the same, compared by python3.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compareTrees, describeTree, type TreeDescription } from '../support/describe-tree.ts';
 import { makeOddities, removeTree } from '../support/oddities.ts';
 import { copyTree } from './copy-tree.ts';
-import { begin, finish, freshPath } from './fixture.ts';
+import { begin, finish, freshPath, isRoot } from './fixture.ts';
 
 const MiB = 1024 * 1024;
 const directory = mkdtempSync(join(tmpdir(), 'snap-oddities-'));
@@ -15,6 +16,8 @@ let expected: TreeDescription;
 
 beforeAll(async () => {
   await makeOddities(source, { largeDirectoryEntries: 200 });
+  // Whoever is not root cannot read what lets nobody read it.
+  if (!isRoot) execFileSync('chmod', ['-R', 'u+rwX', source]);
   expected = await describeTree(source);
 }, 60_000);
 afterAll(() => removeTree(directory));
