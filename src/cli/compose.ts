@@ -16,6 +16,7 @@ import { parseHostId, type RepositoryId } from '../format/ids.ts';
 import { createFastKernel } from '../kernel/fast.ts';
 import { openRepository, readConfigBytes } from '../repository/open-repository.ts';
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
+import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
@@ -35,6 +36,8 @@ import { programVersion } from './program-version.ts';
 import { rawBytes } from './raw-arguments.ts';
 import { hasGivenCredential, readCredential, type Credential } from './secrets.ts';
 import type { VerbContext } from './verb.ts';
+
+export type { OpenRepository, SnapshotRecord };
 
 /** What of a verb's context decides about adapters. */
 export type Surroundings = Pick<VerbContext<FlagSet>, 'globals' | 'credentialOrigin' | 'terminal' | 'signal' | 'environment'>;
@@ -200,6 +203,11 @@ function excludesOf(surroundings: Surroundings, flags: Partial<ValuesOf<typeof B
 function ownFolders(surroundings: Surroundings): string[] {
   const location = parseLocation(repositoryLocation(surroundings.globals));
   return [...location.kind === 'local' ? [location.path] : [], resolve(cachesDirectory(surroundings))];
+}
+
+/** As a snapshot of this machine would name the path; links are not followed. */
+export function absolutePath(path: Bytes): Bytes {
+  return resolvePath(workingDirectory(), path);
 }
 
 function readGivenFile(path: string, what: string): Bytes {

@@ -62,6 +62,7 @@ export class Place {
 export class SnapshotTree {
   readonly root: Place;
   readonly trees: TreeReader;
+  readonly #madeUp: Omit<Entry, 'name'>;
 
   /** @throws OBJECT_CORRUPT for a source path that is not legal */
   constructor(trees: TreeReader, snapshot: Snapshot) {
@@ -71,8 +72,6 @@ export class SnapshotTree {
     this.#madeUp = { type: 'directory', mode: MADE_UP_MODE, mtime: snapshot.startedAt, flags: 0 };
     this.root = new Place(undefined, this.#entryOf(top), top);
   }
-
-  readonly #madeUp: Omit<Entry, 'name'>;
 
   #entryOf(mount: Mount): Entry {
     return mount.root ?? { ...this.#madeUp, name: mount.name };

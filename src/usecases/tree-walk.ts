@@ -12,14 +12,6 @@ export type WalkStep =
   /** All entries of the directory came; `isWhole` false: some could not be read. */
   | { readonly kind: 'leave'; readonly place: Place; readonly isWhole: boolean };
 
-interface Level {
-  readonly place: Place;
-  readonly leaves: AsyncGenerator<readonly Entry[]>;
-  leaf: readonly Entry[];
-  next: number;
-  isWhole: boolean;
-}
-
 const NO_ENTRIES: readonly Entry[] = [];
 
 export class TreeWalk {
@@ -71,15 +63,27 @@ export class TreeWalk {
   }
 
   #push(place: Place): void {
-    const { onDamage } = this.#options;
-    const level: Level = { place, leaf: NO_ENTRIES, next: 0, isWhole: true, leaves: undefined! };
-    const options: TreeReadOptions = onDamage === undefined ? this.#options : {
-      ...this.#options,
+    this.#levels.push(new Level(this.#tree, place, this.#options));
+  }
+}
+
+/** A directory that is being read; holds one leaf of it at a time. */
+class Level {
+  readonly place: Place;
+  readonly leaves: AsyncGenerator<readonly Entry[]>;
+  leaf: readonly Entry[] = NO_ENTRIES;
+  next = 0;
+  isWhole = true;
+
+  constructor(tree: SnapshotTree, place: Place, options: TreeReadOptions) {
+    this.place = place;
+    const { onDamage } = options;
+    this.leaves = tree.leaves(place, onDamage === undefined ? options : {
+      ...options,
       onDamage: (id, error, sizeBytes) => {
-        level.isWhole = false;
+        this.isWhole = false;
         onDamage(id, error, sizeBytes);
       },
-    };
-    this.#levels.push(Object.assign(level, { leaves: this.#tree.leaves(place, options) }));
+    });
   }
 }

@@ -114,11 +114,12 @@ it('keeps IDs that are anything but random', async () => {
     id[31] = i & 255;
     return id;
   });
-  const pack = makePack(ids);
-  await cache.chunks.addSegment(makeSegment([pack]));
-  const number = cache.chunks.packNumber(pack.id)!;
-  cache.chunks.setUsable([number]);
-  for (const id of ids) expect(cache.chunks.find(id)?.pack).toBe(number);
+  // Interleaved, so that merging has to compare whole IDs.
+  const packs = Array.from({ length: 12 }, (_, k) => makePack(ids.filter((_id, i) => i % 12 === k)));
+  for (const pack of packs) await cache.chunks.addSegment(makeSegment([pack]));
+  const numbers = packs.map(pack => cache.chunks.packNumber(pack.id)!);
+  cache.chunks.setUsable(numbers);
+  ids.forEach((id, i) => expect(cache.chunks.find(id)?.pack).toBe(numbers[i % 12]));
 });
 
 it('forgets no segment and leaves no waste when it crashes at any step of adding and merging', async () => {

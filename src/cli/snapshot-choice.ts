@@ -1,0 +1,58 @@
+/** From the words of people to snapshots: filters, names, and paths in snapshots. */
+import type { Bytes } from '../base/bytes.ts';
+import { SnapError } from '../base/errors.ts';
+import type { JobContext } from '../usecases/events.ts';
+import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/select-snapshots.ts';
+import { absolutePath, type OpenRepository, type SnapshotRecord } from './compose.ts';
+import type { FilterValues } from './flags.ts';
+import type { Result } from './outcome.ts';
+import { rawBytes } from './raw-arguments.ts';
+
+export function filterOf(flags: FilterValues): SnapshotFilter {
+  const { host, tag, path, kind, series } = flags;
+  return { host, kind, series, tags: tag.map(set => set.split(',')), paths: path.map(each => absolutePath(rawBytes(each))) };
+}
+
+/** `SNAPSHOT` or `SNAPSHOT:PATH`. @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS */
+export async function findSnapshot(
+  repository: OpenRepository, text: string, flags: FilterValues, job: JobContext,
+): Promise<{ readonly record: SnapshotRecord; readonly path: Bytes | undefined }> {
+  const { name, path } = splitSnapshotPath(text);
+  return { record: await resolveSnapshot(repository, name, filterOf(flags), { signal: job.signal }), path: path === undefined ? undefined : rawBytes(path) };
+}
+
+export interface FoundSnapshots {
+  /** Oldest first. */
+  readonly records: readonly SnapshotRecord[];
+  /** 'damaged' when a snapshot that nobody named could not be read; it was told as an event. */
+  readonly result: Result;
+}
+
+/** The snapshots that are named, or without names all that the filters let through. @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS */
+export async function findSnapshots(repository: OpenRepository, names: readonly string[], flags: FilterValues, job: JobContext): Promise<FoundSnapshots> {
+  if (names.length === 0) return findAll(repository, flags, job);
+  const records = new Map<string, SnapshotRecord>();
+  for (const name of names) {
+    const { record, path } = await findSnapshot(repository, name, flags, job);
+    if (path !== undefined) throw new SnapError('USAGE', `'${name}' names a path, but a whole snapshot is asked for`);
+    records.set(record.id, record);
+  }
+  return { records: [...records.values()].sort((a, b) => timeOf(a) - timeOf(b)), result: 'complete' };
+}
+
+async function findAll(repository: OpenRepository, flags: FilterValues, job: JobContext): Promise<FoundSnapshots> {
+  let result: Result = 'complete';
+  const records = await listSnapshots(repository, filterOf(flags), {
+    signal: job.signal,
+    onUnreadable: ({ id, error }) => {
+      result = 'damaged';
+      job.onEvent?.({ type: 'damage-found', finding: { object: 'snapshot', name: id, message: error.message, severity: 'damage', files: [] } });
+    },
+  });
+  return { records, result };
+}
+
+/** Seconds; fine enough to put snapshots in order. */
+function timeOf({ snapshot }: SnapshotRecord): number {
+  return snapshot.startedAt[0] + snapshot.startedAt[1] / 1e9;
+}
