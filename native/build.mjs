@@ -4,10 +4,12 @@
  *   buildCutter            native/cutter/cutter.ts          AssemblyScript     build/cutter.wasm
  *   buildFilesystemHelper  native/filesystem/filesystem.cc  C++17, Node-API    build/filesystem.node
  *
- * Run it with `node native/build.mjs`. CXX names another C++ compiler than `c++`.
+ * Run it with `node native/build.mjs`. CXX names another C++ compiler than `c++`. With the argument `install`, as npm calls
+ * it after the packages, it only makes sure that the helper loads: a packed one may have been built for another machine.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -18,6 +20,7 @@ class BuildError extends Error {}
 
 async function main() {
   mkdirSync(OUTPUT, { recursive: true });
+  if (process.argv[2] === 'install') return installHelper();
   await buildCutter();
   await buildFilesystemHelper();
 }
@@ -43,6 +46,16 @@ async function buildFilesystemHelper() {
     const linking = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
     compileCxx(['-O2', '-std=c++17', '-fPIC', '-Wall', '-Wextra', ...linking, '-I', nodeApi.include_dir, source, '-o', temporary]);
   });
+}
+
+async function installHelper() {
+  const helper = join(OUTPUT, 'filesystem.node');
+  try {
+    createRequire(import.meta.url)(helper);
+  } catch {
+    rmSync(helper, { force: true }); // missing, or for another system
+    await buildFilesystemHelper();
+  }
 }
 
 function compileCxx(compilerArguments) {

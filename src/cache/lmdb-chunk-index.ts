@@ -173,7 +173,7 @@ export class LmdbChunkIndex implements ChunkIndex {
   /** Inside a transaction. False: another process changed something that the run was built on. */
   #listSegment(content: SegmentContent, plans: readonly ClaimPlan[], builder: RunBuilder): boolean {
     const isDone = this.#packs.hasSegment(content.id);
-    const isCurrent = true;
+    const isCurrent = plans.every(plan => this.#packs.isCurrent(plan));
     const run = isDone || !isCurrent ? undefined : builder.finish();
     if (run === undefined) {
       builder.abandon();
