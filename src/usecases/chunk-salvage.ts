@@ -14,7 +14,10 @@ import { missingChunk } from './frame-loader.ts';
 export async function salvageChunk(session: ReadingSession, id: Bytes, length: number, options: CallOptions = {}): Promise<Bytes | SnapError> {
   const { looks } = session;
   const first = await tryCopies(session, id, length, options);
-  if (first instanceof Uint8Array || !hasCode(first, 'OBJECT_NOT_FOUND', 'CHUNK_MISSING')) return first;
+  if (first instanceof Uint8Array) return first;
+  // A listed pack is gone now: it was moved. A chunk may be missing in the first look too, when a prune ended between its listings.
+  const mayHaveMoved = hasCode(first, 'OBJECT_NOT_FOUND') || (hasCode(first, 'CHUNK_MISSING') && looks === 1);
+  if (!mayHaveMoved) return first;
   await session.lookAgain(looks, options);
   return tryCopies(session, id, length, options);
 }

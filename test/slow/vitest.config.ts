@@ -1,0 +1,6 @@
+import { defineConfig } from 'vitest/config';
+
+/** Crash loops, disk-full runs, large data. SNAP_SLOW_ROUNDS multiplies the number of rounds (default 1). */
+export default defineConfig({
+  test: { include: ['test/slow/**/*.test.ts'], pool: 'forks', maxWorkers: 1, testTimeout: 900_000 },
+});
