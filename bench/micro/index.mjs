@@ -99,7 +99,7 @@ async function measure(records, directory) {
   console.log(`\n${records.toLocaleString('en')} records`);
   report('build, merges included', (buildMs / 1000).toFixed(2), 's');
   report('slowest segment', (slowestMs / 1000).toFixed(2), 's');
-  report('on disk', (cache.describe().sizeBytes / MiB).toFixed(0), 'MiB');
+  report('on disk, free pages after merges included', (cache.describe().sizeBytes / MiB).toFixed(0), 'MiB');
   const afterBuild = memory();
   report('after build: anonymous / RSS / peak RSS', `${afterBuild.anonymous.toFixed(0)} / ${afterBuild.all.toFixed(0)} / ${afterBuild.peak.toFixed(0)}`, 'MiB');
   await cache.close();
@@ -125,7 +125,7 @@ async function measure(records, directory) {
   report('before look-ups: anonymous / RSS', `${before.anonymous.toFixed(0)} / ${before.all.toFixed(0)}`, 'MiB');
   report('after look-ups: anonymous / RSS', `${after.anonymous.toFixed(0)} / ${after.all.toFixed(0)}`, 'MiB');
   const factor = 100e6 / records;
-  report('extrapolated to 100 M: filters / disk / build', `${(100e6 * 1.25 / MiB).toFixed(0)} MiB / ${((cache.describe().sizeBytes * factor) / 2 ** 30).toFixed(1)} GiB / ${((buildMs * factor) / 1000).toFixed(0)} s`, '');
+  report('extrapolated to 100 M: filters / disk / build', ` ${(100e6 * 1.25 / MiB).toFixed(0)} MiB / ${((cache.describe().sizeBytes * factor) / 2 ** 30).toFixed(1)} GiB / ${((buildMs * factor) / 1000).toFixed(0)} s`, '');
   await known.close();
   await cache.close();
 }

@@ -45,9 +45,9 @@ export interface SegmentContent {
 /** Structured-clonable description from which a worker opens its read-only view. Opaque outside the cache. */
 export type IndexAccess = unknown;
 
-/** Narrow view for the engine: is this data or tree chunk in a usable pack? */
+/** Narrow view for the engine: is this chunk in a usable pack? A view is for data chunks or for tree chunks, never both. */
 export interface KnownChunks {
-  /** The pack that holds it, or 0. `type` keeps data and tree chunks apart. */
+  /** A usable pack of the type of the view that holds it, or 0. */
   find(id: Bytes): PackNumber;
   /** Sees what was added since the last call (a new read transaction). Cheap; call once per batch. */
   refresh(): void;
@@ -56,7 +56,10 @@ export interface KnownChunks {
 export interface ChunkIndex {
   /** Segments whose content is in the cache. */
   segments(): ReadonlySet<SegmentId>;
-  /** Adds the content of a segment; durable when it resolves. Idempotent. */
+  /**
+   * Adds the content of a segment; durable when it resolves. Idempotent. What the last segment says of a pack counts.
+   * @throws OBJECT_CORRUPT for chunk records that are cut off, out of order, or of a pack that the segment does not list
+   */
   addSegment(content: SegmentContent): Promise<void>;
   /** Forgets segments that are gone from the repository, with everything that only they said. */
   dropSegments(ids: readonly SegmentId[]): Promise<void>;
@@ -78,9 +81,9 @@ export interface ChunkIndex {
   findAll(id: Bytes): ChunkLocation[];
   /** For worker threads. */
   access(): IndexAccess;
-  /** Number of chunk records, duplicates included. */
+  /** Number of stored chunk records; those of forgotten packs count until a merge drops them. */
   chunkCount(): number;
-  /** Every record of a pack, (chunk id, location), for verification; streamed. */
+  /** Every record of every pack, usable or not, (chunk id, location), for verification; streamed. */
   entries(): Iterable<{ readonly id: ChunkId; readonly location: ChunkLocation }>;
 }
 
@@ -111,6 +114,7 @@ export interface Cache {
   readonly files: FileCache;
   readonly objects: ObjectCache;
   memory(): HostMemory;
+  /** Numbers never go down. */
   remember(memory: Partial<HostMemory>): Promise<void>;
   /** Folder and size in bytes, for people. */
   describe(): { location: string; sizeBytes: number };

@@ -38,6 +38,11 @@ export function bytesKey(space: KeySpace, bytes: Bytes): Uint8Array {
   return key;
 }
 
+/** For an ID of hexadecimal digits. */
+export function idKey(space: KeySpace, id: string): Uint8Array {
+  return bytesKey(space, Buffer.from(id, 'hex'));
+}
+
 export function numberKey(space: KeySpace, ...numbers: readonly number[]): Uint8Array {
   const key = new Uint8Array(1 + 4 * numbers.length);
   key[0] = space;

@@ -1,9 +1,9 @@
 /** Packs, their numbers, and which segment lists which pack, in LMDB. */
 import { equalBytes, toHex, viewOf, type Bytes } from '../base/bytes.ts';
 import { invariant, SnapError } from '../base/errors.ts';
-import { idBytes, packIdFromBytes, segmentIdFromBytes, type PackId, type SegmentId } from '../format/ids.ts';
+import { packIdFromBytes, segmentIdFromBytes, type PackId, type SegmentId } from '../format/ids.ts';
 import type { PackNumber, PackRecord } from './cache.ts';
-import { bytesKey, KEY_SPACE, metaKey, numberKey } from './lmdb-keys.ts';
+import { idKey, KEY_SPACE, metaKey, numberKey } from './lmdb-keys.ts';
 import { getNumber, putNumber, type LmdbEnvironment } from './lmdb-environment.ts';
 import type { LmdbStore } from './lmdb-store.ts';
 
@@ -51,7 +51,7 @@ export class LmdbPackTable {
   }
 
   number(id: PackId): PackNumber | undefined {
-    const bytes = this.#store.peek(bytesKey(KEY_SPACE.packNumber, idBytes(id)));
+    const bytes = this.#store.peek(idKey(KEY_SPACE.packNumber, id));
     return bytes === undefined ? this.#reserved.get(id) : readNumber(bytes);
   }
 
@@ -103,7 +103,7 @@ export class LmdbPackTable {
   }
 
   hasSegment(id: SegmentId): boolean {
-    return this.#store.peek(bytesKey(KEY_SPACE.segment, idBytes(id))) !== undefined;
+    return this.#store.peek(idKey(KEY_SPACE.segment, id)) !== undefined;
   }
 
   /** What to do with a statement about a pack; the number it gets is taken at once. */
@@ -125,7 +125,7 @@ export class LmdbPackTable {
   putSegment(id: SegmentId, plans: readonly ClaimPlan[]): void {
     const list = new Uint8Array(4 * plans.length);
     plans.forEach((plan, i) => viewOf(list).setUint32(4 * i, plan.number));
-    this.#store.put(bytesKey(KEY_SPACE.segment, idBytes(id)), list);
+    this.#store.put(idKey(KEY_SPACE.segment, id), list);
     for (const { claim, number, former, isKnown } of plans) {
       if (isKnown) continue;
       if (former !== undefined && former !== number) this.#forgetPack(former);
@@ -139,7 +139,7 @@ export class LmdbPackTable {
   removeSegments(ids: readonly SegmentId[]): PackNumber[] {
     const said = new Set<PackNumber>();
     for (const id of ids) {
-      const key = bytesKey(KEY_SPACE.segment, idBytes(id));
+      const key = idKey(KEY_SPACE.segment, id);
       for (const number of readList(this.#store.get(key) ?? new Uint8Array(0))) said.add(number);
       this.#store.remove(key);
     }
@@ -171,7 +171,7 @@ export class LmdbPackTable {
   #forgetPack(number: PackNumber): void {
     const record = this.pack(number);
     if (record === undefined) return;
-    const key = bytesKey(KEY_SPACE.packNumber, idBytes(record.id));
+    const key = idKey(KEY_SPACE.packNumber, record.id);
     const current = this.#store.peek(key);
     if (current !== undefined && readNumber(current) === number) this.#store.remove(key);
     this.#reserved.delete(record.id);
@@ -191,7 +191,7 @@ export class LmdbPackTable {
   }
 
   #putNumber(id: PackId, number: PackNumber): void {
-    putNumber(this.#store, bytesKey(KEY_SPACE.packNumber, idBytes(id)), number);
+    putNumber(this.#store, idKey(KEY_SPACE.packNumber, id), number);
   }
 
   #countChange(): void {
@@ -205,7 +205,7 @@ const PACK_HEAD_BYTES = 60;
 function encodePack({ pack, checksum }: PackClaim): Uint8Array {
   const bytes = new Uint8Array(PACK_HEAD_BYTES + pack.frames.length);
   const view = viewOf(bytes);
-  bytes.set(idBytes(pack.id), 0);
+  bytes.set(Buffer.from(pack.id, 'hex'), 0);
   bytes.set(Buffer.from(pack.sessionId, 'hex').subarray(0, 16), 16);
   view.setBigUint64(32, BigInt(pack.sizeBytes));
   view.setUint32(40, pack.epoch);

@@ -18,6 +18,9 @@ import { openRepository, readConfigBytes } from '../repository/open-repository.t
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
+import { compilePatterns } from '../sources/path-patterns.ts';
+import { FilesTarget } from '../targets/files.ts';
+import type { TreeTarget } from '../targets/target.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
 import type { Source, TreeSource } from '../sources/source.ts';
@@ -27,6 +30,7 @@ import { parseFileList, type FileListFormat } from '../sources/file-list.ts';
 import { openFileTree } from '../sources/files.ts';
 import { openCommand } from '../sources/command.ts';
 import { openStdin } from '../sources/stdin.ts';
+import type { PathMatcher } from '../usecases/selection.ts';
 import type { FlagSet, ValuesOf } from './flag.ts';
 import type { BACKUP_FLAGS } from './flags.ts';
 import { hostIdentity } from './host-identity.ts';
@@ -226,6 +230,22 @@ function workingDirectory(): Bytes {
     if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return utf8(process.cwd());
   }
+}
+
+// --- targets ---
+
+export function filesTarget(path: Bytes): TreeTarget {
+  return new FilesTarget({ path });
+}
+
+/** Patterns of people on absolute paths; undefined when there are none. */
+export function pathMatcher(patterns: readonly string[]): PathMatcher | undefined {
+  return patterns.length === 0 ? undefined : compilePatterns(patterns.map(text => ({ text: rawBytes(text) })));
+}
+
+/** Selects exactly one path and what is below it. */
+export function onlyPath(path: Bytes): PathMatcher {
+  return compilePatterns([{ text: Buffer.from(Buffer.from(path).toString('latin1').replace(/[\\*?[\]]/g, '\\$&'), 'latin1') }]);
 }
 
 /** Closes in any case. When both fail, the error of the work counts, and that of closing becomes its cause unless it has one. */

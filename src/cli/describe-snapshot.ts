@@ -28,7 +28,7 @@ export function snapshotDetails(snapshot: Snapshot): string[] {
   const optional: [string, string | undefined][] = [
     ['Parent', snapshot.parent], ['Copy of', snapshot.originalId], ['Description', snapshot.description],
     ['Tags', snapshot.tags.length === 0 ? undefined : snapshot.tags.join(', ')], ['Pinned', snapshot.protected ? 'yes' : undefined],
-    ['Not readable', statistics.sourceErrors === 0 ? undefined : `${formatCount(statistics.sourceErrors)} entries`],
+    ['Not readable', statistics.sourceErrors === 0 ? undefined : `${formatCount(statistics.sourceErrors)} ${statistics.sourceErrors === 1 ? 'entry' : 'entries'}`],
   ];
   return [
     `Snapshot ${snapshot.id}`,

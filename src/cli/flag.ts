@@ -55,9 +55,14 @@ export function flag(name: string, help: string, extras: Extras = {}): Flag<bool
   return { name, help, isList: false, hasNegation: false, isNegation: false, initial: false, inFile: false, ...extras, parse: parseSwitch };
 }
 
-/** A switch that is on unless `--no-NAME` is given. With `both`, `--NAME` exists too. */
-export function onUnless(name: string, help: string, both: boolean, extras: Extras = {}): Flag<boolean> {
-  return { name, help, isList: false, hasNegation: both, isNegation: !both, initial: true, inFile: false, ...extras, parse: parseSwitch };
+/** A switch that is on unless `--no-NAME` is given. */
+export function onUnless(name: string, help: string, extras: Extras = {}): Flag<boolean> {
+  return { name, help, isList: false, hasNegation: false, isNegation: true, initial: true, inFile: false, ...extras, parse: parseSwitch };
+}
+
+/** A switch that is off unless given and can be taken back with `--no-NAME`. */
+export function toggle(name: string, help: string, extras: Extras = {}): Flag<boolean> {
+  return { ...flag(name, help, extras), hasNegation: true };
 }
 
 /** A switch that counts how often it was given. */

@@ -1,6 +1,6 @@
 /** The flags of all verbs. Names are a contract with scripts: add, never rename. */
 import {
-  choice, choices, counted, flag, list, onUnless, rate, size, text, valued, wholeNumber, type ValuesOf,
+  choice, choices, counted, flag, list, onUnless, rate, size, text, toggle, valued, wholeNumber, type ValuesOf,
 } from './flag.ts';
 import { parseChunker, parseCompression, parseMoment } from './values.ts';
 
@@ -18,7 +18,7 @@ export const GLOBAL_FLAGS = {
   json: flag('json', 'print JSON lines for programs'),
   quiet: flag('quiet', 'print nothing but errors', { short: 'q' }),
   verbose: counted('verbose', 'say more; twice for even more', { short: 'v' }),
-  progress: onUnless('progress', 'show no progress', false),
+  progress: onUnless('progress', 'show no progress'),
 };
 export type GlobalValues = ValuesOf<typeof GLOBAL_FLAGS>;
 
@@ -76,8 +76,8 @@ export const RESTORE_FLAGS = {
   delete: flag('delete', 'remove files at the target that the snapshot does not have'),
   dryRun: flag('dry-run', 'write nothing, only say what would be done (-v lists it)', { short: 'n' }),
   verify: flag('verify', 'read the restored files back and compare them'),
-  sparse: onUnless('sparse', 'restore holes as holes (default), or write them as zeros', true),
-  owner: onUnless('owner', 'leave the owner to the user who restores', false),
+  sparse: toggle('sparse', 'make holes of all runs of zeros, not only where the source had them'),
+  owner: onUnless('owner', 'leave the owner to the user who restores'),
   inPlace: flag('in-place', 'restore to the original paths; saves the present state as a snapshot first'),
   yes: flag('yes', 'answer the question of --in-place with yes', { short: 'y' }),
   readConcurrency: wholeNumber('read-concurrency', 1, 64, 'threads that decrypt and decompress (default: one per processor)', { environment: 'SNAP_READ_CONCURRENCY', inFile: true }),

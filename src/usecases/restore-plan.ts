@@ -4,7 +4,7 @@
  */
 import { viewOf } from '../base/bytes.ts';
 import type { ChunkLocation, PackNumber, PackRecord } from '../cache/cache.ts';
-import { FRAME_RECORD_BYTES } from '../format/frame.ts';
+import { FRAME_RECORD_BYTES, readFrameRecord } from '../format/frame.ts';
 import { CHUNK_ID_BYTES, type ChunkId } from '../format/ids.ts';
 import { MAX_BATCH_BYTES, MAX_GAP_BYTES, MAX_READ_BYTES } from './frame-loader.ts';
 
@@ -102,7 +102,8 @@ export function planReads(window: RestoreWindow, packOf: (number: PackNumber) =>
       ordinal = record === undefined ? -1 : groups.push({ pack, record, frames: [], starts: [] }) - 1;
       ordinals.set(pack, ordinal);
     }
-    if (ordinal < 0) nowhere.push(i);
+    const record = groups[ordinal]?.record;
+    if (record === undefined || window.frames[i]! * FRAME_RECORD_BYTES >= record.frames.length) nowhere.push(i);
     else keys[keyed++] = sortKey(ordinal, window.frames[i]!, i);
   }
   // All 48 bits of a key are exact in a double, so the numeric sort of typed arrays does the work.
@@ -149,9 +150,7 @@ function groupByFrame(sorted: Float64Array, groups: readonly PackGroup[]): Uint3
 /** Cuts the frames of one pack, by their place in it, where a gap or a read would become too large. */
 function planPack({ pack, record, frames, starts }: PackGroup, references: Uint32Array): PlannedRead[] {
   const view = viewOf(record.frames);
-  const known = frames.map((frame, index) => ({ frame, index, at: frame * FRAME_RECORD_BYTES })).filter(({ at }) => at < record.frames.length)
-    .map(({ frame, index, at }) => ({ frame, index, offset: view.getUint32(at, true), storedLength: view.getUint32(at + 4, true), rawLength: view.getUint32(at + 8, true) }))
-    .sort((a, b) => a.offset - b.offset);
+  const known = frames.map((frame, index) => ({ index, ...readFrameRecord(view, frame * FRAME_RECORD_BYTES), frame })).sort((a, b) => a.offset - b.offset);
   const reads: PlannedRead[] = [];
   for (let start = 0; start < known.length;) {
     let end = start;

@@ -182,6 +182,28 @@ it('builds a run again when another process took it for abandoned', async () => 
   expect(stored).toEqual(listed);
 });
 
+it.each([['the same', true], ['something else', false]])('keeps one record of a pack of which another process says %s meanwhile', async (_what, isSame) => {
+  const { cache, directory, clock } = await openNew();
+  const other = await open(directory);
+  onTestFinished(() => other.close());
+  const pack = makePack(5000);
+  const said = isSame ? pack : { ...pack, chunks: [...pack.chunks.slice(1), randomChunkId()] };
+  const sleep = clock.sleep.bind(clock);
+  let meanwhile: Promise<void> | undefined;
+  clock.sleep = async () => {
+    await sleep(0);
+    meanwhile ??= other.chunks.addSegment(makeSegment([said]));
+    await meanwhile;
+  };
+  await cache.chunks.addSegment(makeSegment([pack]));
+  const records = [...cache.chunks.packs()];
+  expect(records.map(record => record.id)).toEqual([pack.id]);
+  expect(cache.chunks.packNumber(pack.id)).toBe(records[0]!.number);
+  cache.chunks.setUsable([records[0]!.number]);
+  for (const id of pack.chunks) expect(cache.chunks.find(id)?.pack).toBe(records[0]!.number);
+  expect([...cache.chunks.entries()].length).toBe(5000);
+});
+
 it('gives no number twice when it is never closed', async () => {
   const directory = temporaryFolder();
   const numbers = new Set<number>();

@@ -44,9 +44,9 @@ describe('words', () => {
 
   test('a switch with a negation takes the last one given', () => {
     const sparse = (...words: string[]): boolean => resolveFlags(RESTORE_FLAGS, { ...none, given: parse('restore', 'latest', ...words).flags }).sparse;
-    expect(sparse()).toBe(true);
-    expect(sparse('--no-sparse')).toBe(false);
-    expect(sparse('--no-sparse', '--sparse')).toBe(true);
+    expect(sparse()).toBe(false);
+    expect(sparse('--sparse')).toBe(true);
+    expect(sparse('--sparse', '--no-sparse')).toBe(false);
   });
 
   test('aliases and verbs of two words are found', () => {
