@@ -86,12 +86,14 @@ export async function existingRepository(surroundings: Surroundings, job: JobCon
 }
 
 /** Opens the repository that the globals name, with the credential that they name or that a person types. */
-export function withRepository<T>(surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository) => Promise<T>): Promise<T> {
+export function withRepository<T>(
+  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>,
+): Promise<T> {
   return withBackend(surroundings, job, { create: false }, async backend => {
     // Nobody is asked for the password of a repository that is not there.
     if (!hasGivenCredential(surroundings)) await readConfigBytes(backend, job);
     const credential = await readCredential(surroundings);
-    return withOpened(backend, credential, surroundings, job, work);
+    return withOpened(backend, credential, surroundings, job, repository => work(repository, credential));
   });
 }
 
@@ -156,10 +158,16 @@ export async function chooseSource(surroundings: Surroundings, flags: ValuesOf<t
   return treeSource(surroundings, flags, paths);
 }
 
-/** @param flags exclude rules and the like */
-export function treeSource(surroundings: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>, paths: readonly Bytes[]): ChosenSource & { source: TreeSource } {
+/**
+ * @param flags exclude rules and the like
+ * @param leftOut absolute paths that are left out besides
+ */
+export function treeSource(
+  surroundings: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>, paths: readonly Bytes[], leftOut: readonly string[] = [],
+): ChosenSource & { source: TreeSource } {
   const cwd = workingDirectory();
-  const source = openFileTree(paths, { cwd, excludes: excludesOf(surroundings, flags), oneFileSystem: flags.oneFileSystem });
+  const excludes = excludesOf(surroundings, flags, [...leftOut, ...ownFolders(surroundings)]);
+  const source = openFileTree(paths, { cwd, excludes, oneFileSystem: flags.oneFileSystem });
   return { source, named: paths.map(path => resolvePath(cwd, path)) };
 }
 
@@ -188,12 +196,12 @@ async function listedPaths({ terminal }: Surroundings, flags: ValuesOf<typeof BA
   return paths;
 }
 
-function excludesOf(surroundings: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>): ExcludeMatcher {
-  const environment = new Map(Object.entries(surroundings.environment).filter((pair): pair is [string, string] => pair[1] !== undefined));
+function excludesOf({ environment: variables }: Surroundings, flags: Partial<ValuesOf<typeof BACKUP_FLAGS>>, leftOut: readonly string[]): ExcludeMatcher {
+  const environment = new Map(Object.entries(variables).filter((pair): pair is [string, string] => pair[1] !== undefined));
   const markers = (flags.excludeIfPresent ?? []).map(parseMarker);
   return compileExcludes({
     patterns: [
-      ...ownFolders(surroundings).map(path => ({ text: path.replace(/[\\*?[\]]/g, '\\$&') })),
+      ...leftOut.map(path => ({ text: path.replace(/[\\*?[\]]/g, '\\$&') })),
       ...(flags.exclude ?? []).map(text => ({ text: rawBytes(text) })),
       ...(flags.iexclude ?? []).map(text => ({ text: rawBytes(text), ignoreCase: true })),
       ...(flags.excludeFile ?? []).flatMap(path => parsePatternFile({ path, content: readGivenFile(path, 'file of patterns') }, environment)),

@@ -57,7 +57,7 @@ export class ProcessTerminal implements Terminal {
   }
 
   columns(): number {
-    return this.#process.stderr.columns ?? 80;
+    return this.#process.stderr.columns || 80; // 0 for a terminal that was never told its size
   }
 
   out(line: string): void {

@@ -19,8 +19,10 @@ const ID_WORDS = CHUNK_ID_BYTES / 4;
 /** Seven eighths: above it, searches for free slots become long. */
 const LARGEST_FILL = SLOTS / 8 * 7;
 const LONGEST_PROBE = 256;
-/** A slot is written in well under a microsecond; a thread that died while writing must not hold up the others. */
-const LONGEST_SPIN = 100_000;
+/** A slot is written in well under a microsecond, unless the system takes the thread off its processor just then. */
+const SPINS = 1000;
+/** Waits of 1 ms after that; a thread that died while writing must not hold up the others for ever. */
+const LONGEST_WAITS = 100;
 
 const EMPTY = 0;
 const BUSY = 1;
@@ -84,10 +86,19 @@ export class ClaimTable {
           return 'mine';
         }
       }
-      for (let spin = 0; state === BUSY && spin < LONGEST_SPIN; spin++) state = Atomics.load(this.#words, states + slot);
+      if (state === BUSY) state = this.#whenWritten(states + slot);
       if (state === READY && this.#holdsId(idAt)) return 'taken';
     }
     return 'full';
+  }
+
+  #whenWritten(at: number): number {
+    let state = BUSY;
+    for (let i = 0; state === BUSY && i < SPINS + LONGEST_WAITS; i++) {
+      if (i >= SPINS) Atomics.wait(this.#words, at, BUSY, 1);
+      state = Atomics.load(this.#words, at);
+    }
+    return state;
   }
 
   #holdsId(at: number): boolean {

@@ -12,6 +12,7 @@ import {
   encodeError, type FromWorker, GRANT_SIGNAL, type Parcel, parcelFrames, parcelReply, type Reply, type Request, STOP_SIGNALS, type ToWorker,
   type WorkerStart,
 } from './messages.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 export interface WorkerParts {
   readonly kernel: Kernel;
@@ -27,6 +28,7 @@ export class WorkerService {
   readonly #port: MessagePort;
   readonly #grantPort: MessagePort;
   readonly #signals: Int32Array;
+  readonly #garbage = new YoungGarbage();
   readonly #spareGrants: PackGrant[] = [];
   #grantsTaken = 0;
   #knownChunks: OpenedKnownChunks | undefined;
@@ -89,7 +91,10 @@ export class WorkerService {
       claims: new ClaimTable(claims),
       takeGrant: () => this.#takeGrant(),
       sink: {
-        frames: frames => this.#post(parcelFrames(frames)),
+        frames: frames => {
+          this.#post(parcelFrames(frames));
+          this.#garbage.provokeCollection();
+        },
         packFull: pack => this.#post({ message: { kind: 'pack-full', pack }, transfer: [] }),
       },
     });

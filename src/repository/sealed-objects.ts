@@ -5,7 +5,7 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { Random } from '../base/ambient.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { ReadBackend, WriteBackend } from '../backend/backend.ts';
-import { isOutsideEpochs, type ObjectType, randomBytesOf, type Suite } from '../format/header.ts';
+import { isOutsideEpochs, type ObjectType, saltOrNonceBytes, type Suite } from '../format/header.ts';
 import { idBytes } from '../format/ids.ts';
 import { objectIdOf, objectTypesOf, parseObjectName } from '../format/object-names.ts';
 import { isSignedType, openObject, sealObject, signBody, verifySigned, type OpenedObject, type VerifiedBody } from '../format/sealed-object.ts';
@@ -73,7 +73,7 @@ export class SealedObjects {
     const payload = isSignedType(type) ? signBody(this.#kernel, this.#keys.adminSeed(), { type, repositoryId, objectId }, body) : body;
     return sealObject({
       kernel: this.#kernel, type, epoch, objectId, suite, secret: this.#keys.secretOf(epoch)!, repositoryId, payload,
-      random: this.#random.bytes(randomBytesOf(suite)),
+      random: this.#random.bytes(saltOrNonceBytes(suite)),
       compressor: options.compress === true ? this.#kernel.createCompressor(COMPRESSION_LEVEL) : undefined,
     });
   }

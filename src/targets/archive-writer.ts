@@ -36,8 +36,9 @@ export class ArchiveOutput {
 
   async write(bytes: Bytes): Promise<void> {
     this.position += bytes.length;
-    if (this.#filled + bytes.length > OUTPUT_BYTES) await this.flush();
-    if (bytes.length > OUTPUT_BYTES / 2) return this.#sink(bytes);
+    const isLarge = bytes.length > OUTPUT_BYTES / 2;
+    if (isLarge || this.#filled + bytes.length > OUTPUT_BYTES) await this.flush();
+    if (isLarge) return this.#sink(bytes);
     this.#buffer.set(bytes, this.#filled);
     this.#filled += bytes.length;
   }

@@ -10,9 +10,9 @@ import type { ByteSpan, ContentItem, Entry } from '../format/tree-node.ts';
 import { CHUNK_ID_BYTES } from '../format/ids.ts';
 import { isDamage } from '../repository/damage.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
-import { isTargetProblem, type TargetHandle, type TreeTarget } from '../targets/target.ts';
+import { isTargetProblem, type TargetHandle, type TargetProblem, type TreeTarget } from '../targets/target.ts';
 import { salvageChunk } from './chunk-salvage.ts';
-import { FrameChunks, frameError, type FrameLoader, type LoadedFrame } from './frame-loader.ts';
+import { FrameChunks, type FrameLoader, type LoadedFrame } from './frame-loader.ts';
 import type { HardLinks } from './hard-links.ts';
 import { joinPath } from './path-bytes.ts';
 import { planReads, RestoreWindow, type PlannedRead } from './restore-plan.ts';
@@ -22,6 +22,9 @@ import type { Place } from './snapshot-tree.ts';
 /** Attribute values that the entries of one window may hold. */
 const WINDOW_VALUE_BYTES = 32 * 1024 * 1024;
 
+/** Ranges of one file that are remembered for its finding. */
+const KEPT_LOSSES = 64;
+
 /** A file on its way into the target. */
 export interface FileTask {
   readonly directory: Place;
@@ -30,7 +33,7 @@ export interface FileTask {
   readonly action: 'created' | 'updated';
   /** In `HardLinks`; -1 when the file has no other names. */
   readonly linkSlot: number;
-  /** One chunk is the whole content, so that it can be written in one call. */
+  /** One chunk is the whole content: it is written in one call, unless content at the target is used again. */
   readonly isSingle: boolean;
   /** Some of the content is right at the target already and stays. */
   reusesContent: boolean;
@@ -41,8 +44,9 @@ export interface FileTask {
   handle: TargetHandle | undefined;
   /** Why the target does not take it; then the rest of its content is passed over. */
   isRefused: boolean;
-  writtenBytes: number;
-  missing: ByteSpan[];
+  /** The first ranges that cannot be restored, and how many there are. */
+  losses: ByteSpan[];
+  lossCount: number;
   firstLoss: { readonly id: string; readonly error: SnapError } | undefined;
   /** Number in the present window; -1 when it is not in it. */
   number: number;
@@ -55,8 +59,8 @@ export interface RestoreFilesParts {
   readonly tally: RestoreTally;
   readonly links: HardLinks;
   readonly signal: AbortSignal | undefined;
-  /** Called for each file that is whole at the target, before the next window begins. */
-  readonly onComplete: (task: FileTask) => Promise<void> | undefined;
+  /** Files that are whole at the target now; called when everything of a window is written, before the next one begins. */
+  readonly onWritten: (completed: readonly FileTask[]) => Promise<void>;
 }
 
 export class RestoreFiles {
@@ -82,8 +86,9 @@ export class RestoreFiles {
   begin(directory: Place, parent: TargetHandle, entry: Entry, action: FileTask['action'], linkSlot: number): FileTask {
     for (const { value } of entry.xattrs ?? []) this.#valueBytes += value.length;
     return {
-      directory, parent, entry, action, linkSlot, isSingle: action === 'created' && entry.content?.length === 1 && entry.content[0]!.id !== undefined,
-      reusesContent: false, hasZeros: false, pending: 0, isListed: false, handle: undefined, isRefused: false, writtenBytes: 0, missing: [], firstLoss: undefined, number: -1,
+      directory, parent, entry, action, linkSlot, isSingle: entry.content?.length === 1 && entry.content[0]!.id !== undefined,
+      reusesContent: false, hasZeros: false, pending: 0, isListed: false, handle: undefined, isRefused: false, losses: [], lossCount: 0, firstLoss: undefined,
+      number: -1,
     };
   }
 
@@ -99,9 +104,13 @@ export class RestoreFiles {
   /** Content whose list could not be read. */
   lose(task: FileTask, position: number, length: number, id: Bytes, error: SnapError): void {
     task.firstLoss ??= { id: toHex(id), error };
-    const last = task.missing.at(-1);
-    if (last !== undefined && last.offset + last.length === position) task.missing[task.missing.length - 1] = { offset: last.offset, length: last.length + length };
-    else task.missing.push({ offset: position, length });
+    const last = task.losses.at(-1);
+    if (last !== undefined && last.offset + last.length === position) {
+      task.losses[task.losses.length - 1] = { offset: last.offset, length: last.length + length };
+      return;
+    }
+    task.lossCount++;
+    if (task.losses.length < KEPT_LOSSES) task.losses.push({ offset: position, length });
   }
 
   /** All of the content has been added. */
@@ -136,7 +145,7 @@ export class RestoreFiles {
     this.#valueBytes = 0;
     const completed = this.#completed;
     this.#completed = [];
-    for (const task of completed) await this.#parts.onComplete(task);
+    await this.#parts.onWritten(completed);
   }
 
   /** An index entry of another length would be a lie; then the chunk is looked for patiently. */
@@ -192,27 +201,21 @@ export class RestoreFiles {
   #write(i: number, bytes: Bytes): void {
     const { target } = this.#parts;
     const task = this.#taskOf(i);
-    if (task.isSingle) {
-      const problem = target.writeFile(task.parent, task.entry, [bytes]);
-      if (problem === undefined) task.writtenBytes = bytes.length;
-      else this.#refuse(task, problem);
-    } else if (this.#open(task)) {
-      const problem = target.write(task.handle!, bytes, this.#window.positions[i]!);
-      if (problem === undefined) task.writtenBytes += bytes.length;
-      else this.#refuse(task, problem);
-    }
+    if (isWrittenAtOnce(task)) this.#settle(task, bytes.length, target.writeFile(task.parent, task.entry, [bytes]));
+    else if (this.#open(task)) this.#settle(task, bytes.length, target.write(task.handle!, bytes, this.#window.positions[i]!));
     this.#done(task);
   }
 
   #writeZeros(i: number): void {
     const task = this.#taskOf(i);
-    if (this.#open(task)) {
-      const length = this.#window.lengths[i]!;
-      const problem = this.#parts.target.writeZeros(task.handle!, this.#window.positions[i]!, length);
-      if (problem === undefined) task.writtenBytes += length;
-      else this.#refuse(task, problem);
-    }
+    const length = this.#window.lengths[i]!;
+    if (this.#open(task)) this.#settle(task, length, this.#parts.target.writeZeros(task.handle!, this.#window.positions[i]!, length));
     this.#done(task);
+  }
+
+  #settle(task: FileTask, length: number, problem: TargetProblem | undefined): void {
+    if (problem === undefined) this.#parts.tally.written(length);
+    else this.#refuse(task, problem);
   }
 
   #open(task: FileTask): boolean {
@@ -225,7 +228,7 @@ export class RestoreFiles {
     return !task.isRefused;
   }
 
-  #refuse(task: FileTask, problem: Parameters<RestoreTally['targetProblem']>[0]): void {
+  #refuse(task: FileTask, problem: TargetProblem): void {
     const { tally, links } = this.#parts;
     task.isRefused = true;
     links.fail(task.linkSlot);
@@ -239,24 +242,25 @@ export class RestoreFiles {
 
   #complete(task: FileTask): void {
     const { target, tally, links } = this.#parts;
-    const isWhole = !task.isRefused && task.firstLoss === undefined;
-    if (!task.isRefused && task.firstLoss === undefined && task.handle === undefined && !task.isSingle) this.#open(task);
+    if (task.firstLoss === undefined && !isWrittenAtOnce(task)) this.#open(task); // also when nothing was to be written
     if (task.handle !== undefined) {
-      const problem = target.closeFile(task.handle, isWhole);
+      const problem = target.closeFile(task.handle, !task.isRefused && task.firstLoss === undefined);
       if (problem !== undefined && !task.isRefused) this.#refuse(task, problem);
     }
     if (task.firstLoss !== undefined) this.#reportLoss(task);
-    tally.written(task.writtenBytes);
     if (task.isRefused || task.firstLoss !== undefined) return links.fail(task.linkSlot);
     tally.done(task.directory, task.entry, task.action);
     this.#completed.push(task);
   }
 
-  #reportLoss({ directory, entry, missing, firstLoss }: FileTask): void {
-    const spans = missing.toSorted((a, b) => a.offset - b.offset);
-    const { offset, length } = spans[0]!;
-    const more = spans.length > 1 ? ` and ${spans.length - 1} more ranges` : '';
+  #reportLoss({ directory, entry, losses, lossCount, firstLoss }: FileTask): void {
+    const { offset, length } = losses.toSorted((a, b) => a.offset - b.offset)[0]!;
+    const more = lossCount > 1 ? ` and ${lossCount - 1} more ranges` : '';
     const message = `Bytes ${offset} to ${offset + length - 1}${more} of the file cannot be restored: ${firstLoss!.error.message}`;
     this.#parts.tally.damage('chunk', firstLoss!.id, message, joinPath(directory.path, entry.name));
   }
+}
+
+function isWrittenAtOnce({ isSingle, reusesContent }: FileTask): boolean {
+  return isSingle && !reusesContent;
 }

@@ -19,6 +19,8 @@ export class TreeWalk {
   readonly #options: TreeReadOptions;
   readonly #levels: Level[] = [];
   #skips = false;
+  /** False: some entries of the directory that the walk began at could not be read. Known when the walk is over. */
+  isRootWhole = true;
 
   /** With `onDamage` nodes that cannot be read are left out; without it they end the walk. */
   constructor(tree: SnapshotTree, options: TreeReadOptions = {}) {
@@ -48,6 +50,7 @@ export class TreeWalk {
         if (done !== true) continue;
         this.#levels.pop();
         if (this.#levels.length > 0) yield { kind: 'leave', place: level.place, isWhole: level.isWhole };
+        else this.isRootWhole = level.isWhole;
         continue;
       }
       const entry = level.leaf[level.next++]!;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CATALOGUE, type SnapErrorCode } from '../../src/base/errors.ts';
 import { EXIT_CODES, exitCodeOfError } from '../../src/cli/outcome.ts';
@@ -50,8 +50,10 @@ describe('docs/events.md', () => {
   test('lists every message type and field that the command line prints', () => {
     const page = readFileSync('docs/events.md', 'utf8').split('## JSON lines')[1]!;
     const words = new Set(withTicks(page).flatMap(text => text.split(/[^\w]+/)));
-    const sources = ['render-json.ts', 'describe-snapshot.ts', 'describe-entry.ts'].map(name => readFileSync(`src/cli/${name}`, 'utf8')).join('\n');
+    const files = readdirSync('src/cli', { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.ts'));
+    const sources = files.map(name => readFileSync(`src/cli/${name}`, 'utf8')).join('\n');
+    const printed = sources.split('\n').filter(line => /message_type|^ {4,}\w+: |_\w+: /.test(line)).join('\n');
     for (const [, type] of sources.matchAll(/message_type: '(\w+)'/g)) expect(words, type).toContain(type);
-    for (const [, field] of sources.matchAll(/[{,]\s*([a-z]+(?:_[a-z]+)+): /g)) expect([...words, 'message_type'], field).toContain(field);
+    for (const [, field] of printed.matchAll(/[{,]\s*([a-z]+(?:_[a-z]+)+): /g)) expect([...words, 'message_type'], field).toContain(field);
   });
 });

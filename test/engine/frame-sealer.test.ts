@@ -117,6 +117,16 @@ describe('The entropy probe', () => {
     expect(probe.isIncompressible(repeated)).toBe(false);
   });
 
+  test('believes a trial for the next three frames that look random too, and no longer', () => {
+    const repeated = new Uint8Array(256 * KiB);
+    for (let at = 0; at < repeated.length; at += 4096) repeated.set(randomBytes(4096, 9), at);
+    const fresh = new EntropyProbe(compressor);
+    expect([randomBytes(256 * KiB, 1), repeated, repeated, repeated, repeated].map(bytes => fresh.isIncompressible(bytes))).toEqual([true, true, true, true, false]);
+    fresh.isIncompressible(randomBytes(256 * KiB, 1));
+    fresh.isIncompressible(textBytes(256 * KiB, 1));
+    expect(fresh.isIncompressible(repeated)).toBe(false);
+  });
+
   test('does not give up a frame of which a quarter is text', () => {
     const mixed = randomBytes(256 * KiB, 1);
     mixed.set(textBytes(70 * KiB, 2), 0);

@@ -161,7 +161,7 @@ describe('config', () => {
   });
 
   it('with chunk sizes out of order is damaged, with another chunking algorithm unsupported', () => {
-    const bytes = encodeConfig({ ...sample(configs), chunker: PROFILES.default });
+    const bytes = encodeConfig({ ...sample(configs), chunker: { algorithm: 'gear', minBytes: 131_072, averageBytes: 524_288, maxBytes: 2_097_152 } });
     const sizes = (algorithm: number, min: number): Uint8Array => written(writer => [algorithm, min, 524_288, 2_097_152].forEach(size => writer.uint(size)));
     expectKind(() => decodeConfig(replaced(bytes, sizes(1, 131_072), sizes(1, 1_048_576))), 'corrupt', /out of order/);
     expectKind(() => decodeConfig(replaced(bytes, sizes(1, 131_072), sizes(3, 131_072))), 'unsupported', /algorithm 3/);

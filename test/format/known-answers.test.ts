@@ -5,7 +5,7 @@
 import { createDecipheriv, hkdfSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { concatBytes, toHex, utf8 } from '../../src/base/bytes.ts';
-import { deriveGearTable, PROFILES } from '../../src/format/chunking.ts';
+import { deriveGearTable } from '../../src/format/chunking.ts';
 import { encodeConfig } from '../../src/format/config.ts';
 import { encodeFramePrefix, FrameCipher } from '../../src/format/frame.ts';
 import { OBJECT_TYPES } from '../../src/format/header.ts';
@@ -69,7 +69,7 @@ const answers: Record<string, (kernel: Kernel) => string> = {
     secrets: { keyringKey: ramp(1, 32), adminKey: ramp(2, 32), label: 'slot', createdAt: 1_700_000_000_000 }, nonce: ramp(0x80, 24),
   }))),
   'config body': () => toHex(encodeConfig({
-    repositoryId, createdSeconds: 1_700_000_000, chunkIdAlgorithm: 1, defaultSuite: 1, chunker: PROFILES.default, paddingRule: 1, adminKeyId: ramp(0, 8),
+    repositoryId, createdSeconds: 1_700_000_000, chunkIdAlgorithm: 1, defaultSuite: 1, chunker: { algorithm: 'gear', minBytes: 131_072, averageBytes: 524_288, maxBytes: 2_097_152 }, paddingRule: 1, adminKeyId: ramp(0, 8),
     storeMode: 'create-only', stalenessMs: 0,
   })),
   'directory leaf': () => toHex(encodeLeaf([

@@ -266,6 +266,30 @@ describe.each(ARCHIVE_FORMATS)('A %s archive', format => {
     expect(sizes.slice(0, 5).every(size => size > 60_000)).toBe(true);
   });
 
+  test.each([1, 4_000, 60_000, 65_537, 100_000, 131_073, 200_000])('keeps the order of pieces of %i bytes, and of what its compressor joins', async size => {
+    const random = new SeededRandom(size);
+    const content = Array.from({ length: Math.ceil(500_000 / (size + 5_000)) }, () => random.bytes(size));
+    const pieces: Bytes[] = [];
+    const writer = createArchiveWriter(format, async bytes => {
+      pieces.push(bytes);
+      for (let i = 0; i < 5; i++) await new Promise(resolve => setImmediate(resolve));
+    });
+    for (let i = 0; i < 3; i++) {
+      await writer.entry(utf8(`file ${i}`), fileEntry('x', size * content.length), iterate(content));
+      await writer.entry(utf8(`small ${i}`), fileEntry('x', size), iterate(content.slice(0, 1)));
+    }
+    await writer.finish();
+    const archiveFile = `${freshPath()}.${format}`;
+    writeFileSync(archiveFile, Buffer.concat(pieces));
+    const directory = join(dirname(archiveFile), 'unpacked');
+    mkdirSync(directory);
+    execFileSync(format === 'tar' ? 'tar' : 'unzip', format === 'tar' ? ['-xf', archiveFile, '-C', directory] : ['-q', archiveFile, '-d', directory]);
+    for (let i = 0; i < 3; i++) {
+      expect(Buffer.compare(readFileSync(join(directory, `file ${i}`)), Buffer.concat(content))).toBe(0);
+      expect(Buffer.compare(readFileSync(join(directory, `small ${i}`)), Buffer.from(content[0]!))).toBe(0);
+    }
+  });
+
   test('goes through a stream', async () => {
     const path = `${freshPath()}.${format}`;
     const stream = createWriteStream(path);
