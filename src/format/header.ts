@@ -100,9 +100,6 @@ export function saltOrNonceBytes(suite: Suite): number {
   return suite === 3 ? XNONCE_BYTES : SALT_BYTES;
 }
 
-/** The same under the name that `repository/sealed-objects.ts` imports. */
-export const randomBytesOf: (suite: Suite) => number = saltOrNonceBytes;
-
 /** Reads the first 64 bytes; ID and salt are copies. @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
 export function decodeHeader(bytes: Bytes): Header {
   if (bytes.length < HEADER_BYTES) throw corrupt('object', `${bytes.length} bytes are too few for a header`);
