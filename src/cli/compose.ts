@@ -19,7 +19,9 @@ import type { Environment, OpenRepository } from '../repository/opened-repositor
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import { compilePatterns } from '../sources/path-patterns.ts';
+import { createArchiveWriter } from '../targets/archive.ts';
 import { FilesTarget } from '../targets/files.ts';
+import { writeToStream } from '../targets/stream.ts';
 import type { TreeTarget } from '../targets/target.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
@@ -245,6 +247,9 @@ function workingDirectory(): Bytes {
 export function filesTarget(path: Bytes): TreeTarget {
   return new FilesTarget({ path });
 }
+
+/** Archive formats and the paced stream below a dump. */
+export { createArchiveWriter, writeToStream };
 
 /** Patterns of people on absolute paths; undefined when there are none. */
 export function pathMatcher(patterns: readonly string[]): PathMatcher | undefined {

@@ -1,5 +1,5 @@
 /** What the command line needs of its surroundings: two output streams, a line that is redrawn, questions, an input. */
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { systemClock } from '../base/ambient.ts';
 import { SnapError, cancelled } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
@@ -18,6 +18,8 @@ export interface Terminal {
   error(line: string): void;
   /** The line that is redrawn in place; undefined removes it. */
   status(line: string | undefined): void;
+  /** Standard output becomes data: from now on lines go to standard error. */
+  claimOutput(): { readonly stream: Writable; readonly isTerminal: boolean };
   /** Bytes to standard output, resolved when there is room for more; false when nobody reads them any more. */
   write(bytes: Bytes | string): Promise<boolean>;
   /** The reader of standard output has gone; what is written now is dropped. */
@@ -41,6 +43,7 @@ export class ProcessTerminal implements Terminal {
   #statusLine = '';
   #isClosed = false;
   #isAsking = false;
+  #isClaimed = false;
 
   constructor(process: NodeJS.Process) {
     this.#process = process;
@@ -61,6 +64,7 @@ export class ProcessTerminal implements Terminal {
   }
 
   out(line: string): void {
+    if (this.#isClaimed) return this.error(line);
     this.#withoutStatus(() => {
       if (!this.#isClosed) this.#process.stdout.write(`${line}\n`);
     });
@@ -76,6 +80,12 @@ export class ProcessTerminal implements Terminal {
     if (next === this.#statusLine) return;
     this.#process.stderr.write(`\r\u001b[2K${next}`);
     this.#statusLine = next;
+  }
+
+  claimOutput(): { readonly stream: Writable; readonly isTerminal: boolean } {
+    this.#isClaimed = true;
+    const { stdout } = this.#process;
+    return { stream: stdout, isTerminal: stdout.isTTY === true };
   }
 
   async write(bytes: Bytes | string): Promise<boolean> {

@@ -148,9 +148,17 @@ export class ContentReader {
 
   /** Compares the file with the expected record once more. Returns item flags. */
   finish(): number {
+    if (this.#mayHaveHoles && this.#hasHole()) this.#flags |= ITEM_SPARSE;
     const found = this.#stat();
     if (!isSameFile(found, 0, this.#expected, 0)) this.#flags |= ITEM_CHANGED;
     return this.#flags;
+  }
+
+  /** Also holes that no cut came upon, since they lie inside of one chunk. */
+  #hasHole(): boolean {
+    if ((this.#flags & ITEM_SPARSE) !== 0) return true;
+    const [data, hole] = reading(() => this.#native.nextData(this.#fd, 0));
+    return data > 0 || hole < this.#size;
   }
 
   close(): void {

@@ -14,6 +14,11 @@ const PARALLEL_LOADS = 4;
 /** A consolidation may remove a listed segment under our hands; then the listing is repeated. */
 const MAX_ROUNDS = 5;
 
+export interface IndexLoadOptions extends CallOptions {
+  /** For readers: with it, a damaged segment is reported and left out, and its packs stay unknown; without it, it is thrown. */
+  readonly onDamagedObject?: ((name: string, error: SnapError) => void) | undefined;
+}
+
 export interface IndexLoadResult {
   readonly segments: number;
   readonly loaded: number;
@@ -21,13 +26,13 @@ export interface IndexLoadResult {
 
 /** @throws OBJECT_CORRUPT for a damaged segment: its packs would silently be stored again */
 export async function loadIndex(
-  backend: ReadBackend, objects: SealedObjects, chunks: ChunkIndex, options: CallOptions = {},
+  backend: ReadBackend, objects: SealedObjects, chunks: ChunkIndex, options: IndexLoadOptions = {},
 ): Promise<IndexLoadResult> {
   for (let round = 1; ; round++) {
     const listed = await listSegments(backend, options);
     const missing = [...listed].filter(id => !chunks.segments().has(id));
     try {
-      await mapBounded(missing, PARALLEL_LOADS, async id => loadSegment(id, objects, chunks, options));
+      await mapBounded(missing, PARALLEL_LOADS, async id => loadOrReport(id, objects, chunks, options));
     } catch (error) {
       if (hasCode(error, 'OBJECT_NOT_FOUND') && round < MAX_ROUNDS) continue;
       throw error;
@@ -45,6 +50,15 @@ export async function listSegments(backend: ReadBackend, options: CallOptions = 
     if (ref?.kind === 'segment') ids.add(ref.id);
   }
   return ids;
+}
+
+async function loadOrReport(id: SegmentId, objects: SealedObjects, chunks: ChunkIndex, options: IndexLoadOptions): Promise<void> {
+  try {
+    await loadSegment(id, objects, chunks, options);
+  } catch (error) {
+    if (options.onDamagedObject === undefined || !(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
+    options.onDamagedObject(segmentName(id), error);
+  }
 }
 
 async function loadSegment(id: SegmentId, objects: SealedObjects, chunks: ChunkIndex, options: CallOptions): Promise<void> {

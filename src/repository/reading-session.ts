@@ -7,6 +7,7 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { ChunkId } from '../format/ids.ts';
 import type { Pin } from '../format/session.ts';
 import type { Snapshot } from '../format/snapshot.ts';
+import type { IndexLoadOptions } from './index-loader.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { PackReader } from './pack-reader.ts';
 import { Registration, type SessionOwner } from './registration.ts';
@@ -18,14 +19,18 @@ export class ReadingSession {
   readonly repository: OpenRepository;
   readonly packs: PackReader;
   readonly trees: TreeReader;
+  readonly #onDamagedObject: IndexLoadOptions['onDamagedObject'];
   #view: SessionView;
   #looks = 1;
   #looking: Promise<void> = Promise.resolve();
   /** Undefined when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
   readonly #registration: Registration | undefined;
 
-  private constructor(repository: OpenRepository, registration: Registration | undefined, view: SessionView) {
+  private constructor(
+    repository: OpenRepository, registration: Registration | undefined, view: SessionView, onDamagedObject: IndexLoadOptions['onDamagedObject'],
+  ) {
     this.repository = repository;
+    this.#onDamagedObject = onDamagedObject;
     this.packs = new PackReader(repository);
     this.trees = new TreeReader(repository, this.packs, options => this.lookAgain(this.#looks, options));
     this.#view = view;
@@ -48,20 +53,23 @@ export class ReadingSession {
   lookAgain(seen: number, options: CallOptions = {}): Promise<void> {
     if (seen === this.#looks) {
       this.#looks++;
-      this.#looking = establishReadView(this.repository, options).then(view => { this.#view = view; });
+      this.#looking = establishReadView(this.repository, { ...options, onDamagedObject: this.#onDamagedObject }).then(view => { this.#view = view; });
     }
     return this.#looking;
   }
 
-  /** @throws SNAPSHOT_NOT_FOUND when one of the snapshots was forgotten in the meantime */
-  static async begin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: CallOptions = {}): Promise<ReadingSession> {
+  /**
+   * With `options.onDamagedObject`, damaged index segments and gc documents are reported, also later on, and do not stop the reader.
+   * @throws SNAPSHOT_NOT_FOUND when one of the snapshots was forgotten in the meantime
+   */
+  static async begin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: IndexLoadOptions = {}): Promise<ReadingSession> {
     const registration = await pin(repository, owner, records, options); // R1
     try {
       for (const { id } of records) { // R2
         if (await isValidNow(repository, id, options)) continue;
         throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${id}' was forgotten in the meantime`);
       }
-      return new ReadingSession(repository, registration, await establishReadView(repository, options)); // R3
+      return new ReadingSession(repository, registration, await establishReadView(repository, options), options.onDamagedObject); // R3
     } catch (error) {
       await registration?.end();
       throw error;
@@ -89,7 +97,7 @@ async function pin(repository: OpenRepository, owner: SessionOwner, records: rea
  * A reader may use every pack that is there, condemned or not: its pin keeps the data, and a rescued or not yet swept pack is
  * as good as any.
  */
-async function establishReadView(repository: OpenRepository, options: CallOptions): Promise<SessionView> {
+async function establishReadView(repository: OpenRepository, options: IndexLoadOptions): Promise<SessionView> {
   const view = await establishView(repository, options);
   const { chunks } = repository.cache;
   for (const { id, sizeBytes } of view.packs) {

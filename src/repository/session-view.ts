@@ -2,12 +2,13 @@
  * What one session may rely on: the packs that are listed now and neither condemned nor swept. The order of the three
  * listings is essential (repository design, section 6.1: W2 gc documents, W3 index, W4 packs; rule I4).
  */
+import { SnapError } from '../base/errors.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { ReadBackend } from '../backend/backend.ts';
 import type { PackId } from '../format/ids.ts';
 import { parseObjectName, PREFIXES, type PackType } from '../format/object-names.ts';
-import { loadGcView } from './gc-view.ts';
-import { loadIndex } from './index-loader.ts';
+import { loadGcView, type GcView } from './gc-view.ts';
+import { loadIndex, type IndexLoadOptions } from './index-loader.ts';
 import type { OpenRepository } from './opened-repository.ts';
 
 export interface ListedPack {
@@ -25,9 +26,9 @@ export interface SessionView {
 }
 
 /** Call only after the session is registered. Replaces the set of usable packs in the cache. */
-export async function establishView(repository: OpenRepository, options: CallOptions = {}): Promise<SessionView> {
-  const { backend, objects, cache } = repository;
-  const gc = await loadGcView(backend, objects, options); // W2
+export async function establishView(repository: OpenRepository, options: IndexLoadOptions = {}): Promise<SessionView> {
+  const { backend, cache, objects } = repository;
+  const gc = await loadGc(repository, options); // W2
   await loadIndex(backend, objects, cache.chunks, options); // W3
   const packs = await listPacks(backend, options); // W4
   const usable: number[] = [];
@@ -39,6 +40,17 @@ export async function establishView(repository: OpenRepository, options: CallOpt
   }
   cache.chunks.setUsable(usable);
   return { gcNumber: gc.highestNumber, packs, excluded: gc.excluded };
+}
+
+/** Damaged gc documents stop whoever writes; a reader, who may use condemned packs as well, goes on without. */
+async function loadGc({ backend, objects }: OpenRepository, options: IndexLoadOptions): Promise<Pick<GcView, 'excluded' | 'highestNumber'>> {
+  try {
+    return await loadGcView(backend, objects, options);
+  } catch (error) {
+    if (options.onDamagedObject === undefined || !(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
+    options.onDamagedObject(String(error.context['object'] ?? PREFIXES.gc), error);
+    return { excluded: new Set(), highestNumber: 0 };
+  }
 }
 
 export async function listPacks(backend: ReadBackend, options: CallOptions = {}): Promise<ListedPack[]> {

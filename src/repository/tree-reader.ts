@@ -2,7 +2,7 @@
 import { hasCode, SnapError } from '../base/errors.ts';
 import { equalBytes, toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import type { PackNumber } from '../cache/cache.ts';
+import type { ChunkLocation, PackNumber } from '../cache/cache.ts';
 import { corrupt } from '../format/decode-error.ts';
 import type { ChunkId } from '../format/ids.ts';
 import { MAX_NODE_DEPTH } from '../format/limits.ts';
@@ -78,13 +78,23 @@ export class TreeReader {
     }
   }
 
+  /** Another copy stands in for one that is damaged. */
   async #read(id: ChunkId, options: TreeReadOptions): Promise<TreeNode> {
-    const location = this.#repository.cache.chunks.find(id);
-    if (location === undefined || this.#repository.cache.chunks.pack(location.pack)?.type !== 'tree') {
-      throw new SnapError('CHUNK_MISSING', `No usable pack holds tree node ${toHex(id)}`, {
-        hint: 'Run `snap verify` to see which snapshots are hit', context: { node: toHex(id) },
-      });
+    const { chunks } = this.#repository.cache;
+    const first = chunks.find(id);
+    if (first === undefined || chunks.pack(first.pack)?.type !== 'tree') throw missingNode(id);
+    try {
+      return await this.#readAt(id, first, options);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      const copy = chunks.findAll(id).find(({ pack, frame, offset }) => (pack !== first.pack || frame !== first.frame || offset !== first.offset)
+        && chunks.pack(pack)?.type === 'tree');
+      if (copy === undefined) throw error;
+      return this.#readAt(id, copy, options);
     }
+  }
+
+  async #readAt(id: ChunkId, location: ChunkLocation, options: TreeReadOptions): Promise<TreeNode> {
     options.onNode?.(id, location.pack);
     return decodeNode(await this.#packs.chunk(id, location, options));
   }
@@ -112,6 +122,12 @@ export class TreeReader {
       return undefined;
     }
   }
+}
+
+function missingNode(id: ChunkId): SnapError {
+  return new SnapError('CHUNK_MISSING', `No usable pack holds tree node ${toHex(id)}`, {
+    hint: 'Run `snap verify` to see which snapshots are hit', context: { node: toHex(id) },
+  });
 }
 
 /** A directory node at this depth below a parent that names `lastName`. @throws OBJECT_CORRUPT */

@@ -117,23 +117,28 @@ export class TargetTree {
     return undefined;
   }
 
-  /** `make` is given a free name in the directory, and fails with EEXIST when it is not free. @throws NativeError */
+  /** `make` is given a name in the directory and fails with EEXIST when it is not free. @throws NativeError */
   claim<Made>(parent: TargetHandle, directory: number, entry: Entry, make: (name: Bytes) => Made): Claim<Made> {
+    if (this.table.has(parent, DIRECTORY_NEW)) return this.#claimInNew(parent, entry, make);
+    const place = this.examine(parent, entry);
+    if (place.kind === 'keep' || place.kind === 'problem') return place;
+    if (place.kind === 'there' && place.stat.type(0) !== TYPE_DIRECTORY) {
+      const name = this.temporaryName();
+      return { kind: 'made', made: make(name), name, isTemporary: true };
+    }
+    const problem = place.kind === 'there' ? this.#removeEmptyDirectory(parent, directory, entry.name) : undefined;
+    if (problem !== undefined) return { kind: 'problem', problem };
+    return { kind: 'made', made: make(entry.name), name: entry.name, isTemporary: false };
+  }
+
+  /** Whatever has the name already is of this restore. */
+  #claimInNew<Made>(parent: TargetHandle, entry: Entry, make: (name: Bytes) => Made): Claim<Made> {
     try {
       return { kind: 'made', made: make(entry.name), name: entry.name, isTemporary: false };
     } catch (error) {
       if (!failedWith(error, 'EEXIST')) throw error;
+      return { kind: 'problem', problem: this.collision(parent, entry.name) };
     }
-    if (this.table.has(parent, DIRECTORY_NEW)) return { kind: 'problem', problem: this.collision(parent, entry.name) };
-    const place = this.examine(parent, entry);
-    if (place.kind === 'keep' || place.kind === 'problem') return place;
-    if (place.kind === 'there' && place.stat.type(0) === TYPE_DIRECTORY) {
-      const problem = this.#removeEmptyDirectory(parent, directory, entry.name);
-      if (problem !== undefined) return { kind: 'problem', problem };
-      return { kind: 'made', made: make(entry.name), name: entry.name, isTemporary: false };
-    }
-    const name = this.temporaryName();
-    return { kind: 'made', made: make(name), name, isTemporary: true };
   }
 
   #removeEmptyDirectory(parent: TargetHandle, directory: number, name: Bytes): TargetProblem | undefined {

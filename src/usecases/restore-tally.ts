@@ -2,6 +2,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { SnapError } from '../base/errors.ts';
 import type { SnapshotId } from '../format/ids.ts';
+import { PREFIXES } from '../format/object-names.ts';
 import type { Entry } from '../format/tree-node.ts';
 import type { TargetProblem } from '../targets/target.ts';
 import { isolated, newCounters, type Counters, type JobContext, type SnapEvent } from './events.ts';
@@ -27,6 +28,7 @@ export class RestoreTally {
   readonly #snapshotId: SnapshotId;
   readonly #emit: (event: SnapEvent) => void;
   readonly #isListening: boolean;
+  readonly #damagedObjects = new Set<string>();
 
   constructor(snapshotId: SnapshotId, context: JobContext) {
     this.#snapshotId = snapshotId;
@@ -90,6 +92,14 @@ export class RestoreTally {
 
   damage(object: string, name: string, message: string, path: Bytes): void {
     this.findings.add({ object, name, message, severity: 'damage', files: [{ snapshotId: this.#snapshotId, path }] });
+    this.counters.problems++;
+  }
+
+  /** An object that the restore can do without, perhaps with losses. */
+  damagedObject(name: string, message: string): void {
+    if (this.#damagedObjects.has(name)) return;
+    this.#damagedObjects.add(name);
+    this.findings.add({ object: name.startsWith(PREFIXES.gc) ? 'gc document' : 'index segment', name, message, severity: 'damage', files: [] });
     this.counters.problems++;
   }
 

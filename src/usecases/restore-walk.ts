@@ -5,7 +5,7 @@
 import type { CallOptions } from '../base/call-options.ts';
 import { toHex } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
-import type { ContentItem, Entry } from '../format/tree-node.ts';
+import { ENTRY_SPARSE, type ContentItem, type Entry } from '../format/tree-node.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
 import { isTargetProblem, ROOT_DIRECTORY, type Existing, type TargetHandle, type TargetProblem, type TreeTarget } from '../targets/target.ts';
 import { salvageValue } from './chunk-salvage.ts';
@@ -35,6 +35,8 @@ export interface RestoreWalkParts {
   readonly files: RestoreFiles | undefined;
   readonly pendingLinks: RestoreLinks;
   readonly removesOthers: boolean;
+  /** Every run of zeros becomes a hole, not only those of files that were sparse. */
+  readonly makesHoles: boolean;
   /** Content at the target is compared even when size and time are right. */
   readonly trustsStat: boolean;
   readonly signal: AbortSignal | undefined;
@@ -264,7 +266,7 @@ export class RestoreWalk {
           if (task !== undefined) task.reusesContent = true;
         } else {
           isAsWanted = false;
-          await this.#write(task, position, item);
+          await this.#write(task, entry, position, item);
         }
         position += item.lengthBytes;
       }
@@ -274,9 +276,11 @@ export class RestoreWalk {
     else tally.done(place, entry, action);
   }
 
-  async #write(task: FileTask | undefined, position: number, item: ContentItem): Promise<void> {
-    if (task === undefined) this.#parts.tally.written(item.lengthBytes);
-    else await this.#parts.files!.add(task, position, item);
+  async #write(task: FileTask | undefined, entry: Entry, position: number, item: ContentItem): Promise<void> {
+    if (task !== undefined) return this.#parts.files!.add(task, position, item);
+    // Only counted: a hole takes no room, so a sparse file of a terabyte fits where its data fits.
+    const isHole = item.id === undefined && (this.#parts.makesHoles || (entry.flags & ENTRY_SPARSE) !== 0);
+    if (!isHole) this.#parts.tally.written(item.lengthBytes);
   }
 
   /** Only the metadata may differ. */

@@ -41,7 +41,9 @@ export async function restore(repository: OpenRepository, target: TreeTarget, op
   const { id, snapshot } = options.snapshot;
   const tally = new RestoreTally(id, context);
   tally.started(clock.now());
-  const session = await ReadingSession.begin(repository, options.owner, [options.snapshot], { signal: context.signal });
+  const session = await ReadingSession.begin(repository, options.owner, [options.snapshot], {
+    signal: context.signal, onDamagedObject: (name, error) => { tally.damagedObject(name, error.message); },
+  });
   try {
     const tree = new SnapshotTree(session.trees, snapshot);
     const place = await tree.get(options.path, { signal: context.signal });
@@ -129,7 +131,7 @@ function makeWalk(run: RestoreRun, loader: FrameLoader | undefined): { run(place
   const pendingLinks = new RestoreLinks({ target, links, tally, flush });
   const walk = new RestoreWalk({
     session, tree, target, tally, links, pendingLinks, files, existing, signal, selection: new Selection(options.include, options.exclude),
-    removesOthers: options.delete, trustsStat: !options.verify,
+    removesOthers: options.delete, makesHoles: options.sparse, trustsStat: !options.verify,
   });
   return {
     async run(place) {

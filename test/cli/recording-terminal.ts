@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { PassThrough, Readable, type Writable } from 'node:stream';
 import type { Bytes } from '../../src/base/bytes.ts';
 import type { Terminal } from '../../src/cli/terminal.ts';
 
@@ -43,6 +43,10 @@ export class RecordingTerminal implements Terminal {
   async ask(question: string): Promise<string | undefined> {
     this.questions.push(question);
     return this.answers.shift();
+  }
+
+  claimOutput(): { stream: Writable; isTerminal: boolean } {
+    return { stream: new PassThrough(), isTerminal: false };
   }
 
   input(): Readable {

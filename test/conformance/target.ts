@@ -144,6 +144,21 @@ export function describeTarget(name: string, create: () => TargetPlace): void {
       expect([tree.get('other/same')!.linkedTo, tree.get('other/same link')!.linkedTo]).toEqual(['one/file', 'one/link']);
     });
 
+    test('a hard link leads from one deep directory to another', async () => {
+      await begun(target);
+      const deep = (name: string): TargetHandle => {
+        let at = ROOT_DIRECTORY;
+        for (let i = 0; i < 6; i++) at = handleOf(target.directory(at, directoryEntry(name)));
+        return at;
+      };
+      const [one, other] = [deep('one'), deep('other')];
+      expect(target.writeFile(one, fileEntry('file', 1), [utf8('x')])).toBeUndefined();
+      expect(target.hardLink(other, fileEntry('same', 1), one, utf8('file'))).toBeUndefined();
+      expect(target.hardLink(one, fileEntry('again', 1), other, utf8('same'))).toBeUndefined();
+      expect(await finish(target)).toEqual([]);
+      expect(statSync(join(path, 'one/one/one/one/one/one/file')).nlink).toBe(3);
+    });
+
     test('problems with single entries are returned with their path, and the rest goes on', async () => {
       await begun(target);
       const parent = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory')));

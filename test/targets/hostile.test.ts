@@ -136,6 +136,17 @@ test('a directory that was swapped for a symlink while the restore runs is not f
   expect(problems.map(({ path: at }) => Buffer.from(at).toString()).sort()).toEqual(['swapped', 'swapped/inner']);
 }));
 
+test('a file that was swapped while its descriptor was given up is not written', () => expectOutsideUntouched(async () => {
+  const { target } = await begin(path, {}, { maxOpenFiles: 1 });
+  const files = ['one', 'other'].map(name => handleOf(target.openFile(ROOT_DIRECTORY, fileEntry(name, 8), { reuse: false, hasZeros: false })));
+  rmSync(join(path, 'one'));
+  linkSync(join(outside, 'precious'), join(path, 'one'));
+  expect(codeOf(target.write(files[0]!, utf8('mine'), 0))).toBe('TARGET_FAILED');
+  expect(codeOf(target.closeFile(files[0]!, true))).toBe('TARGET_FAILED');
+  expect(target.closeFile(files[1]!, true)).toBeUndefined();
+  rmSync(join(path, 'one'));
+}));
+
 test('two entries of one name are a problem, and the first one stays', async () => {
   const { target } = await begin(path);
   const directory = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory')));

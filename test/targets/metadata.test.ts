@@ -211,3 +211,16 @@ test('a target that only lets its owner in again is entered, as after an interru
   expect(await finish(target)).toEqual([]);
   expect(modeOf(join(path, 'directory'))).toBe(0o555);
 });
+
+test('in mode never a directory that had to be opened for its owner gets its mode back, and nothing else', async () => {
+  const path = freshPath();
+  mkdirSync(join(path, 'directory'), { recursive: true });
+  chmodSync(join(path, 'directory'), 0o555);
+  const { target } = await begin(path, { overwrite: 'never' }, { fileSystem: unprivileged() });
+  const directory = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory', { mode: 0o711 })));
+  expect(modeOf(join(path, 'directory'))).toBe(0o755);
+  expect(target.writeFile(directory, fileEntry('file', 1), [utf8('x')])).toBeUndefined();
+  expect(await finish(target)).toEqual([]);
+  expect(modeOf(join(path, 'directory'))).toBe(0o555);
+  expect(statSync(join(path, 'directory')).mtimeMs).toBeGreaterThan(1_600_000_001_000);
+});

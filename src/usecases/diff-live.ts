@@ -1,0 +1,2 @@
+/** What differs between a snapshot and a live tree. */
+export {};

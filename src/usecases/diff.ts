@@ -1,0 +1,2 @@
+/** What differs between two places of snapshots. */
+export {};

@@ -1,0 +1,2 @@
+/** Searches snapshots for entries. */
+export {};

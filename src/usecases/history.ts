@@ -1,0 +1,2 @@
+/** Versions of one path over snapshots. */
+export {};

@@ -1,0 +1,2 @@
+/** Entries of a snapshot at and below a path. */
+export {};

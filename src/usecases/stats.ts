@@ -1,0 +1,2 @@
+/** Sizes of snapshots and of what they share. */
+export {};
