@@ -25,6 +25,8 @@ export interface FileTreeOptions {
 }
 
 const SLICE_ENTRIES = 4_096;
+/** About a millisecond of walking ahead before others get a turn. */
+const SLICES_A_TURN = 16;
 
 /**
  * A source with one root for each path, in their order. A path that is given twice, or that the walk from another root
@@ -48,6 +50,8 @@ class FileTree implements TreeSource {
   #lastNumber = 0;
   #newest: { readonly slice: DirectorySlice; readonly walk: TreeWalk } | undefined;
   #isDelivered = false;
+  #ahead: { readonly slices: DirectorySlice[]; readonly rest: Generator<DirectorySlice, void, undefined> } | undefined;
+  #mayWalkAhead = true;
 
   constructor(paths: readonly Bytes[], options: FileTreeOptions) {
     this.#paths = paths;
@@ -58,6 +62,7 @@ class FileTree implements TreeSource {
 
   async open({ signal }: CallOptions = {}): Promise<readonly SourceRoot[]> {
     throwIfAborted(signal);
+    if (this.#roots !== undefined) return this.#roots;
     this.#roots = openRoots(this.#paths, {
       native: this.#native, cwd: this.#options.cwd, excludes: this.#excludes, oneFileSystem: this.#options.oneFileSystem === true,
     });
@@ -65,7 +70,34 @@ class FileTree implements TreeSource {
     return this.#roots;
   }
 
-  *slices({ signal }: CallOptions = {}): Generator<DirectorySlice, void, undefined> {
+  async walkAhead(maxEntries: number): Promise<void> {
+    await this.open();
+    const slices: DirectorySlice[] = [];
+    const rest = this.#walkAll({});
+    this.#ahead = { slices, rest };
+    for (let entries = 0; this.#mayWalkAhead && entries < maxEntries;) {
+      const next = rest.next();
+      if (next.done === true) return;
+      slices.push(next.value);
+      entries += next.value.count;
+      // Others get their turn: this only fills the time in which the repository is being unlocked.
+      if (slices.length % SLICES_A_TURN === 0) await new Promise(resolve => { setImmediate(resolve); });
+    }
+  }
+
+  *slices(options: CallOptions = {}): Generator<DirectorySlice, void, undefined> {
+    this.#mayWalkAhead = false;
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    if (ahead === undefined) return yield* this.#walkAll(options);
+    for (const slice of ahead.slices) {
+      throwIfAborted(options.signal);
+      yield slice;
+    }
+    yield* ahead.rest;
+  }
+
+  *#walkAll({ signal }: CallOptions): Generator<DirectorySlice, void, undefined> {
     const roots = this.#roots;
     invariant(roots !== undefined, 'A source is walked before it is opened');
     this.#isDelivered = false;
@@ -97,21 +129,24 @@ class FileTree implements TreeSource {
   }
 
   details(slice: DirectorySlice, indices: readonly number[], onProblem: (problem: SourceProblem) => void): EntryDetails[] {
-    const newest = this.#newest;
-    invariant(newest?.slice === slice, 'Details are asked for a slice that is not the newest one');
     if (indices.length === 0) return [];
+    const newest = this.#newest?.slice === slice ? this.#newest.walk : undefined;
+    let opened: number | undefined;
     const offsets = nameOffsets(slice.names, slice.count);
     const names = indices.map(i => slice.names.subarray(offsets[i], offsets[i + 1]! - 1));
     const records = new StatRecords(slice.stats);
     const pathOf = (i: number): Bytes => childPath(slice.path, names[i]!);
     try {
-      const directory = newest.walk.descriptor();
+      // A slice from walking ahead: its directory was left meanwhile.
+      const directory = newest?.descriptor() ?? (opened = this.#native.openDirectory(slice.path, false));
       return readDetails({ native: this.#native, directory, names, isSymlink: i => isSymlink(records, indices[i]!), pathOf, onProblem });
     } catch (error) {
       return names.map((_, i) => {
         onProblem(problemOf(pathOf(i), 'metadata', error));
         return { xattrs: [] };
       });
+    } finally {
+      if (opened !== undefined) this.#native.close(opened);
     }
   }
 

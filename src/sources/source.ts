@@ -57,9 +57,11 @@ export interface TreeSource {
   readonly kind: 'tree';
   /** One root for each path asked for; a path that is missing fails here, before anything is stored. */
   open(options?: CallOptions): Promise<readonly SourceRoot[]>;
+  /** Walks up to so many entries before `slices` is called, in turns, so that other work can go on; `slices` delivers them first. */
+  walkAhead(maxEntries: number): Promise<void>;
   /** Depth first: after a slice come the slices of its subdirectories, in order, before the next slice of the same directory. */
   slices(options?: CallOptions): Iterable<DirectorySlice>;
-  /** Only for entries of the newest slice, before the next one is asked for. Problems go to `onProblem`. */
+  /** For entries of the newest slice, before the next one is asked for. Problems go to `onProblem`. */
   details(slice: DirectorySlice, indices: readonly number[], onProblem: (problem: SourceProblem) => void): EntryDetails[];
   /** The same for a root. */
   rootDetails(root: SourceRoot, onProblem: (problem: SourceProblem) => void): EntryDetails;

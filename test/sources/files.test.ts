@@ -312,11 +312,23 @@ describe('problems', () => {
     expect(entries.map(entry => entry.details)).toEqual([{ xattrs: [] }, { xattrs: [] }, { xattrs: [{ name: utf8('user.kept'), value: utf8('value') }] }]);
   });
 
-  test('details are given for the newest slice only', async () => {
-    const source = open([makeTree('old slices', 'a/b')]);
-    await source.open();
-    const slices = [...source.slices()];
-    expect(() => source.details(slices[0]!, [0], () => undefined)).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+  test('a walk that ran ahead delivers the same slices and details', async () => {
+    const root = makeTree('ahead', 'a/b/file', 'z');
+    fs.symlinkSync('file', join(root, 'a/b/link'));
+    const collect = async (entriesAhead: number): Promise<unknown[]> => {
+      const source = open([root]);
+      await source.open();
+      if (entriesAhead > 0) await source.walkAhead(entriesAhead);
+      const found: unknown[] = [];
+      for (const slice of source.slices()) {
+        const indices = Array.from({ length: slice.count }, (_, i) => i);
+        found.push([slice.path, slice.names, slice.stats, slice.children, source.details(slice, indices, problem => { found.push(problem); })]);
+      }
+      await source.finish();
+      return found;
+    };
+    const expected = await collect(0);
+    for (const entriesAhead of [1, 2, 1_000]) expect(await collect(entriesAhead)).toEqual(expected);
   });
 });
 
