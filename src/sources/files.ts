@@ -52,6 +52,7 @@ class FileTree implements TreeSource {
   #isDelivered = false;
   #ahead: { readonly slices: DirectorySlice[]; readonly rest: Generator<DirectorySlice, void, undefined> } | undefined;
   #mayWalkAhead = true;
+  #aheadFailure: { readonly error: unknown } | undefined;
 
   constructor(paths: readonly Bytes[], options: FileTreeOptions) {
     this.#paths = paths;
@@ -76,12 +77,23 @@ class FileTree implements TreeSource {
     const rest = this.#walkAll({});
     this.#ahead = { slices, rest };
     for (let entries = 0; this.#mayWalkAhead && entries < maxEntries;) {
-      const next = rest.next();
-      if (next.done === true) return;
-      slices.push(next.value);
-      entries += next.value.count;
+      const next = this.#nextAhead(rest);
+      if (next === undefined) return;
+      slices.push(next);
+      entries += next.count;
       // Others get their turn: this only fills the time in which the repository is being unlocked.
       if (slices.length % SLICES_A_TURN === 0) await new Promise(resolve => { setImmediate(resolve); });
+    }
+  }
+
+  /** A failure is thrown where the slice would have been delivered. */
+  #nextAhead(rest: Generator<DirectorySlice, void, undefined>): DirectorySlice | undefined {
+    try {
+      const next = rest.next();
+      return next.done === true ? undefined : next.value;
+    } catch (error) {
+      this.#aheadFailure = { error };
+      return undefined;
     }
   }
 
@@ -94,6 +106,9 @@ class FileTree implements TreeSource {
       throwIfAborted(options.signal);
       yield slice;
     }
+    const failure = this.#aheadFailure;
+    this.#aheadFailure = undefined;
+    if (failure !== undefined) throw failure.error;
     yield* ahead.rest;
   }
 

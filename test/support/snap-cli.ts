@@ -1,10 +1,16 @@
 /** Runs the built command line as its user would. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 if (!existsSync(MAIN)) throw new Error('dist is missing: run `npm run build` first');
+
+/** What a run keeps in its home folder, such as the ID of this installation, goes here. */
+const HOME = mkdtempSync(join(tmpdir(), 'snap-home-'));
+process.once('exit', () => { rmSync(HOME, { recursive: true, force: true }); });
 
 export interface CliResult {
   /** Undefined when a signal ended it. */
@@ -33,7 +39,7 @@ export function snap(args: readonly string[], options: CliOptions = {}): Promise
   const child = spawn(command!, rest, {
     cwd: options.cwd,
     env: {
-      PATH: process.env['PATH'], HOME: '/nonexistent', LANG: 'C.UTF-8', SNAP_PASSWORD: password,
+      PATH: process.env['PATH'], HOME, LANG: 'C.UTF-8', SNAP_PASSWORD: password,
       ...(repository === undefined ? {} : { SNAP_REPOSITORY: repository }), ...(cache === undefined ? {} : { SNAP_CACHE_DIR: cache }), ...env,
     },
     stdio: ['pipe', 'pipe', 'pipe'],

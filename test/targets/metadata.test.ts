@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
@@ -215,6 +215,7 @@ test('a target that only lets its owner in again is entered, as after an interru
 test('in mode never a directory that had to be opened for its owner gets its mode back, and nothing else', async () => {
   const path = freshPath();
   mkdirSync(join(path, 'directory'), { recursive: true });
+  utimesSync(join(path, 'directory'), 1, 1);
   chmodSync(join(path, 'directory'), 0o555);
   const { target } = await begin(path, { overwrite: 'never' }, { fileSystem: unprivileged() });
   const directory = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory', { mode: 0o711 })));
