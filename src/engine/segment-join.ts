@@ -26,6 +26,9 @@ export function planSegments(sizeBytes: number, allocatedBytes: number, segmentB
   return segments;
 }
 
+/** See `stopsOf`. */
+const STOPS_PER_RUN = 16;
+
 /** What the joiner needs next. */
 export type JoinStep =
   /** The result of segment `index` must be added first. */
@@ -82,8 +85,7 @@ export class SegmentJoiner {
     if (this.#errno !== 0) return true;
     if (this.#position < result.to) {
       this.#crossZeros(result);
-      const isAligned = startsOf(result).includes(this.#position);
-      if (isAligned) this.#append(result, this.#position);
+      if (hasStart(result, this.#position)) this.#append(result, this.#position);
       else if (this.#position < end) return false;
     }
     if (this.#position >= result.to && result.to < end) this.#isEnded = true;
@@ -94,8 +96,8 @@ export class SegmentJoiner {
 
   /** From the end of what is joined to the first place where the current segment can take over. */
   #bridge(result: IngestResult): { start: number; end: number; stopAt: Float64Array } {
-    const stops = [...startsOf(result), result.to].filter(stop => stop > this.#position);
-    return { start: this.#position, end: this.#segments[this.#index]!.end, stopAt: Float64Array.from(stops) };
+    const stopAt = Float64Array.from(stopsOf(result).filter(stop => stop > this.#position));
+    return { start: this.#position, end: this.#segments[this.#index]!.end, stopAt };
   }
 
   /** Inside a run of zeros every cut is as far from the one before as in any other place of the run. */
@@ -156,16 +158,32 @@ export class SegmentJoiner {
   }
 }
 
-/** Starts of the chunks of a result, ascending; those of zero runs included. */
-function startsOf(result: IngestResult): number[] {
+/** Whether a chunk of the result starts at the position; chunks of zero runs included. */
+function hasStart(result: IngestResult, position: number): boolean {
   const references = new ReferenceList(result.references);
-  const starts: number[] = [];
+  let start = result.from;
+  for (let i = 0; i < references.count && start <= position; i++) {
+    const end = start + references.length(i);
+    if (position < end) return references.kind(i) === REFERENCE_ZEROS ? (position - start) % references.pack(i) === 0 : position === start;
+    start = end;
+  }
+  return false;
+}
+
+/**
+ * Positions where a bridge may hand over, ascending: starts of chunks and the end. Of a zero run the first ones are enough,
+ * since a bridge that enters it later is as well off at its end; there may be a million.
+ */
+function stopsOf(result: IngestResult): number[] {
+  const references = new ReferenceList(result.references);
+  const stops: number[] = [];
   let start = result.from;
   for (let i = 0; i < references.count; i++) {
     const end = start + references.length(i);
-    const step = references.kind(i) === REFERENCE_ZEROS ? references.pack(i) : end - start;
-    for (; start < end; start += step) starts.push(start);
+    const isRun = references.kind(i) === REFERENCE_ZEROS;
+    for (let n = 0; n < (isRun ? STOPS_PER_RUN : 1) && start + n * references.pack(i) < end; n++) stops.push(start + n * references.pack(i));
     start = end;
   }
-  return starts;
+  stops.push(result.to);
+  return stops;
 }
