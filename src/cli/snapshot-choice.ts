@@ -21,6 +21,13 @@ export async function findSnapshot(
   return { record: await resolveSnapshot(repository, name, filterOf(flags), { signal: job.signal }), path: path === undefined ? undefined : rawBytes(path) };
 }
 
+/** `SNAPSHOT` where a path makes no sense. @throws USAGE, SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS */
+export async function wholeSnapshot(repository: OpenRepository, text: string, flags: FilterValues, job: JobContext): Promise<SnapshotRecord> {
+  const { record, path } = await findSnapshot(repository, text, flags, job);
+  if (path !== undefined) throw new SnapError('USAGE', `'${text}' names a path, but a whole snapshot is asked for`);
+  return record;
+}
+
 export interface FoundSnapshots {
   /** Oldest first. */
   readonly records: readonly SnapshotRecord[];
@@ -33,8 +40,7 @@ export async function findSnapshots(repository: OpenRepository, names: readonly 
   if (names.length === 0) return findAll(repository, flags, job);
   const records = new Map<string, SnapshotRecord>();
   for (const name of names) {
-    const { record, path } = await findSnapshot(repository, name, flags, job);
-    if (path !== undefined) throw new SnapError('USAGE', `'${name}' names a path, but a whole snapshot is asked for`);
+    const record = await wholeSnapshot(repository, name, flags, job);
     records.set(record.id, record);
   }
   return { records: [...records.values()].sort((a, b) => timeOf(a) - timeOf(b)), result: 'complete' };

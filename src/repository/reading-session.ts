@@ -23,18 +23,18 @@ export class ReadingSession {
   #view: SessionView;
   #looks = 1;
   #looking: Promise<void> = Promise.resolve();
-  /** Undefined when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
-  readonly #registration: Registration | undefined;
+  /** None when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
+  readonly #registrations: readonly Registration[];
 
   private constructor(
-    repository: OpenRepository, registration: Registration | undefined, view: SessionView, onDamagedObject: IndexLoadOptions['onDamagedObject'],
+    repository: OpenRepository, registrations: readonly Registration[], view: SessionView, onDamagedObject: IndexLoadOptions['onDamagedObject'],
   ) {
     this.repository = repository;
     this.#onDamagedObject = onDamagedObject;
     this.packs = new PackReader(repository);
     this.trees = new TreeReader(repository, this.packs, options => this.lookAgain(this.#looks, options));
     this.#view = view;
-    this.#registration = registration;
+    this.#registrations = registrations;
   }
 
   get view(): SessionView {
@@ -63,34 +63,60 @@ export class ReadingSession {
    * @throws SNAPSHOT_NOT_FOUND when one of the snapshots was forgotten in the meantime
    */
   static async begin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: IndexLoadOptions = {}): Promise<ReadingSession> {
-    const registration = await pin(repository, owner, records, options); // R1
+    const registrations = await pin(repository, owner, records, options); // R1
     try {
       for (const { id } of records) { // R2
         if (await isValidNow(repository, id, options)) continue;
         throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${id}' was forgotten in the meantime`);
       }
-      return new ReadingSession(repository, registration, await establishReadView(repository, options), options.onDamagedObject); // R3
+      return new ReadingSession(repository, registrations, await establishReadView(repository, options), options.onDamagedObject); // R3
     } catch (error) {
-      await registration?.end();
+      await endAll(registrations);
       throw error;
     }
   }
 
   /** Returns the error of a store that refused the clean-up, which is no failure of the reading. */
-  async end(): Promise<unknown> {
-    return this.#registration?.end();
+  end(): Promise<unknown> {
+    return endAll(this.#registrations);
   }
 }
 
-/** A store that refuses writes can still be read, without a pin. */
-async function pin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: CallOptions): Promise<Registration | undefined> {
-  const pins: Pin[] = records.map(({ id, snapshot }) => ({ snapshotId: id, rootNodes: rootNodesOf(snapshot) }));
+async function endAll(registrations: readonly Registration[]): Promise<unknown> {
+  let failure: unknown;
+  for (const registration of registrations) failure ??= await registration.end();
+  return failure;
+}
+
+/** Pins of one session object, which may have 64 KiB; each takes about 24 bytes, and 34 for each root node. */
+const PIN_BYTES = 48 * 1024;
+
+/** A store that refuses writes can still be read, without a pin. Many snapshots take several session objects. */
+async function pin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: CallOptions): Promise<Registration[]> {
+  const registrations: Registration[] = [];
   try {
-    return await Registration.register(repository, 'reader', owner, pins, options);
+    for (const pins of groupPins(records)) registrations.push(await Registration.register(repository, 'reader', owner, pins, options));
+    return registrations;
   } catch (error) {
-    if (error instanceof SnapError && (error.code === 'DENIED' || error.code === 'NO_SPACE')) return undefined;
+    if (error instanceof SnapError && (error.code === 'DENIED' || error.code === 'NO_SPACE')) return registrations;
+    await endAll(registrations);
     throw error;
   }
+}
+
+function groupPins(records: readonly SnapshotRecord[]): Pin[][] {
+  const groups: Pin[][] = [[]];
+  let sizeBytes = 0;
+  for (const { id, snapshot } of records) {
+    const rootNodes = rootNodesOf(snapshot);
+    sizeBytes += 24 + 34 * rootNodes.length;
+    if (sizeBytes > PIN_BYTES && groups.at(-1)!.length > 0) {
+      groups.push([]);
+      sizeBytes = 24 + 34 * rootNodes.length;
+    }
+    groups.at(-1)!.push({ snapshotId: id, rootNodes });
+  }
+  return groups;
 }
 
 /**

@@ -40,6 +40,10 @@ export class DamageMap {
     return this.#packs.size + this.#frames.size + this.#places.size + this.#ids.size === 0;
   }
 
+  badPacks(): IterableIterator<PackNumber> {
+    return this.#packs.keys();
+  }
+
   packIsBad(number: PackNumber, name: string, message: string): void {
     if (!this.#packs.has(number)) this.#packs.set(number, newCulprit('pack', name, message));
   }

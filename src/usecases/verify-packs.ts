@@ -47,7 +47,7 @@ export class PackCheck {
   async run(pack: StoredPack, indexed: PackContent | undefined, options: CallOptions): Promise<void> {
     const number = this.#repository.cache.chunks.packNumber(pack.id);
     const head = await this.#read(pack, 0, Math.min(RANGE_BYTES, pack.sizeBytes), options);
-    let table = this.#openFront(pack, head);
+    let table = await this.#openFront(pack, head, options);
     const isFrontGood = table !== undefined;
     if (table === undefined) {
       table = await this.#openBack(pack, options);
@@ -90,11 +90,10 @@ export class PackCheck {
 
   // --- tables ---
 
-  #openFront(pack: StoredPack, head: Bytes): PackTable | undefined {
+  async #openFront(pack: StoredPack, head: Bytes, options: CallOptions): Promise<PackTable | undefined> {
     try {
-      // Tables are at most 16 MiB; one that is longer than the first range is read with it again below.
-      if (packHeadBytes(head) > head.length) return undefined;
-      return openPackHead(head, tableOptions(this.#repository, pack));
+      const wanted = Math.min(packHeadBytes(head), pack.sizeBytes);
+      return openPackHead(wanted <= head.length ? head : await this.#read(pack, 0, wanted, options), tableOptions(this.#repository, pack));
     } catch (error) {
       if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
       this.#add('pack', packName(pack.type, pack.id), `The front table of the pack is damaged: ${error.message}`);

@@ -129,7 +129,7 @@ describe('Joined segments', () => {
         expect([result.from, result.to]).toEqual([0, size]);
         expect(result.items).toEqual(serial.items);
       },
-    ), { numRuns: 4000 });
+    ), { numRuns: 200 });
   });
 
   test('need a bridge only rarely on random data', () => {

@@ -1,9 +1,12 @@
 import { hostname } from 'node:os';
 import { backup } from '../../usecases/backup.ts';
 import type { BackupOptions } from '../../usecases/backup-run.ts';
-import { chooseSource, engineFactory, sessionOwner, withRepository } from '../compose.ts';
+import { resolveSnapshot } from '../../usecases/select-snapshots.ts';
+import { verify } from '../../usecases/verify.ts';
+import { chooseSource, engineFactory, sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
 import type { BACKUP_FLAGS } from '../flags.ts';
-import { runJob } from '../job.ts';
+import { runJob, worst, type Job } from '../job.ts';
+import type { Result } from '../outcome.ts';
 import { defaultSeries } from '../series-name.ts';
 import type { RunVerb, VerbContext } from '../verb.ts';
 import { tagsOf } from './tags.ts';
@@ -14,15 +17,29 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
   const series = flags.series ?? defaultSeries(flags.host ?? hostname(), named);
   if (source.kind === 'tree') await source.open({ signal: context.signal });
   // Opening the repository mostly waits for the password to be stretched; the walk uses that time.
-  const [report] = await Promise.all([
-    withRepository(context, job.context, repository => backup(repository, source, { ...backupOptions(context), series }, job.context)),
+  const [result] = await Promise.all([
+    withRepository(context, job.context, async repository => {
+      const report = await backup(repository, source, { ...backupOptions(context), series }, job.context);
+      const shown = job.show(report);
+      return flags.validate && report.snapshotId !== undefined ? worst(shown, await validate(context, repository, report.snapshotId, job)) : shown;
+    }),
     source.kind === 'tree' ? source.walkAhead(ENTRIES_AHEAD) : undefined,
   ]);
-  return job.show(report);
+  return result;
 });
 
 /** About 12 MiB of names and stat records. */
 const ENTRIES_AHEAD = 100_000;
+
+/** Reads back what the new snapshot needs, old content included. */
+async function validate(context: VerbContext<typeof BACKUP_FLAGS>, repository: OpenRepository, id: string, job: Job): Promise<Result> {
+  job.note('Reading the data of the new snapshot back');
+  job.begin();
+  return job.show(await verify(repository, {
+    engines: engineFactory(context.flags.readConcurrency), owner: sessionOwner(context), readData: true,
+    snapshot: await resolveSnapshot(repository, id, {}, { signal: context.signal }),
+  }, job.context));
+}
 
 function backupOptions(context: VerbContext<typeof BACKUP_FLAGS>): Omit<BackupOptions, 'series'> {
   const { flags } = context;

@@ -18,7 +18,7 @@ import { engineFactory, filesTarget, newEnvironment, sessionOwner, treeSource, w
 import type { TRY_FLAGS } from '../flags.ts';
 import { runJob, worst, type Job } from '../job.ts';
 import { exitCodeOfResult, type Result } from '../outcome.ts';
-import { jsonTime, printable, printableName } from '../printable.ts';
+import { jsonMoment, printable, printableName } from '../printable.ts';
 import { pathFields } from '../render-json.ts';
 import { defaultSeries } from '../series-name.ts';
 import type { RunVerb, VerbContext } from '../verb.ts';
@@ -59,7 +59,7 @@ function prepare(context: VerbContext<typeof TRY_FLAGS>, job: Job): Trial {
   const { flags, operands } = context;
   const path = operands[0]!;
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) throw new SnapError('SOURCE_MISSING', `The path '${printable(path)}' does not exist`);
-  const folder = flags.at === undefined ? resolve(TRIALS, jsonTime(systemClock.now()).replaceAll(':', '-')) : resolve(flags.at);
+  const folder = flags.at === undefined ? resolve(TRIALS, jsonMoment([Math.floor(systemClock.now() / 1000), 0]).replaceAll(':', '-')) : resolve(flags.at);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   if (readdirSync(folder).length > 0) throw new SnapError('USAGE', `'${printable(folder)}' is not empty`, { hint: 'Give --at a new folder' });
   const [repository, passwordFile, restored] = [join(folder, 'repository'), join(folder, 'password'), join(folder, 'restored')];
