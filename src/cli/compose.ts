@@ -1,9 +1,9 @@
 /** The one place where ports meet their adapters. Everything that is opened here is closed here, also after a failure. */
-import { readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { availableParallelism, homedir, platform } from 'node:os';
 import { resolve } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
-import { utf8, type Bytes } from '../base/bytes.ts';
+import { equalBytes, utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { openBackend, parseLocation } from '../backend/open.ts';
@@ -18,12 +18,14 @@ import { openRepository, readConfigBytes } from '../repository/open-repository.t
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
-import { compilePatterns } from '../sources/path-patterns.ts';
+import { nameText } from '../sources/glob.ts';
+import { compilePatterns, type PatternCursor } from '../sources/path-patterns.ts';
 import { createArchiveWriter } from '../targets/archive.ts';
 import { FilesTarget } from '../targets/files.ts';
 import { writeToStream } from '../targets/stream.ts';
 import type { TreeTarget } from '../targets/target.ts';
 import type { JobContext } from '../usecases/events.ts';
+import type { LiveFile } from '../usecases/diff-live.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
 import type { Source, TreeSource } from '../sources/source.ts';
 import { resolvePath } from '../sources/raw-path.ts';
@@ -50,6 +52,7 @@ export type Surroundings = Pick<VerbContext<FlagSet>, 'globals' | 'credentialOri
 
 /** More threads than this wait for storage and memory, not for a processor. */
 const MAX_DEFAULT_THREADS = 8;
+const SLASH = 0x2f;
 
 /** Kernel, clock and chance for everything below. */
 export function newEnvironment(): Environment {
@@ -112,7 +115,7 @@ export async function withOpened<T>(
 /** Engines on worker threads, one per processor unless told otherwise. */
 export function engineFactory(threads: number | undefined): EngineFactory {
   const workers = threads ?? Math.min(MAX_DEFAULT_THREADS, availableParallelism());
-  const open = (): Engine => createPoolEngine({ workers, workerUrl: new URL('../engine/worker.js', import.meta.url) });
+  const open = (): Engine => createPoolEngine({ workers, openPacks: workers === 1 ? 2 : 1, workerUrl: new URL('../engine/worker.js', import.meta.url) });
   return { capacity: workers * JOBS_PER_WORKER, open };
 }
 
@@ -254,6 +257,46 @@ export { createArchiveWriter, writeToStream };
 /** Patterns of people on absolute paths; undefined when there are none. */
 export function pathMatcher(patterns: readonly string[]): PathMatcher | undefined {
   return patterns.length === 0 ? undefined : compilePatterns(patterns.map(text => ({ text: rawBytes(text) })));
+}
+
+/** Whether patterns mean an entry itself, by its absolute path. Asked directory by directory it is cheap. @throws USAGE */
+export function entryMatcher(patterns: readonly string[], ignoreCase: boolean): (path: Bytes, isDirectory: boolean) => boolean {
+  const compiled = compilePatterns(patterns.map(text => ({ text: rawBytes(text), ignoreCase })));
+  let directory: Bytes = new Uint8Array(0);
+  let cursor: PatternCursor | undefined;
+  return (path, isDirectory) => {
+    const slash = path.lastIndexOf(SLASH);
+    const parent = path.subarray(0, Math.max(1, slash));
+    if (cursor === undefined || !equalBytes(parent, directory)) {
+      directory = parent.slice();
+      cursor = compiled.cursorAt(directory);
+    }
+    return cursor.verdict(nameText(path.subarray(slash + 1)), isDirectory) === 'matched';
+  };
+}
+
+/** For comparing live files with a snapshot by content; undefined for one that cannot be read. */
+export function openLiveFile(path: Bytes): LiveFile | undefined {
+  const file = unlessUnreadable(() => openSync(Buffer.from(path), 'r'));
+  if (file === undefined) return undefined;
+  let buffer = Buffer.alloc(0);
+  return {
+    read: (offset, length) => {
+      if (buffer.length < length) buffer = Buffer.allocUnsafe(length);
+      const read = unlessUnreadable(() => readSync(file, buffer, 0, length, offset));
+      return read === length ? buffer.subarray(0, length) : undefined;
+    },
+    close: () => closeSync(file),
+  };
+}
+
+function unlessUnreadable<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) return undefined;
+    throw error;
+  }
 }
 
 /** Selects exactly one path and what is below it. */

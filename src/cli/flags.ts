@@ -109,7 +109,8 @@ export const FIND_FLAGS = {
 
 export const DIFF_FLAGS = {
   ...FILTER_FLAGS,
-  metadata: flag('metadata', 'show also what differs in owner, mode or time only'),
+  metadata: flag('metadata', 'show also what differs in owner, mode, time or attributes only'),
+  content: flag('content', 'read live files and compare their content, not only size and time'),
 };
 
 export const HISTORY_FLAGS = {

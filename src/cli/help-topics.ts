@@ -18,7 +18,7 @@ Locations:
   s3://bucket/prefix                           Amazon S3, or the server of --s3-endpoint
   s3:https://host:port/bucket/prefix           another S3 server
   sftp://user@host:port/path                   a server with SFTP
-A path with a colon in it begins with './'.
+A path with a colon in it begins with './'. This version opens folders only and refuses the others with a message.
 
 Name it with -r LOCATION, in SNAP_REPOSITORY, in a file named by SNAP_REPOSITORY_FILE or --repository-file, or under
 'repository:' in the configuration file; the first of these counts. S3 takes its credentials from AWS_ACCESS_KEY_ID,
@@ -78,10 +78,12 @@ A pattern is a path; each of its parts may contain
   !keep.tmp         takes back what an earlier pattern matched; the last match counts
 What lies below a folder that is left out cannot be taken back.
 
-In the file of --exclude-file each line is a pattern; empty lines and lines that begin with '#' do not count.
+In the file of --exclude-file each line is a pattern; empty lines and lines that begin with '#' do not count, $NAME stands for
+an environment variable and $$ for a dollar sign.
 --iexclude takes upper and lower case alike.
 --exclude-if-present NAME leaves out folders that contain NAME; NAME:HEADER only if that file begins with HEADER.
 --exclude-caches leaves out folders with a valid CACHEDIR.TAG (https://bford.info/cachedir/).
+The repository and the cache of the run itself are always left out.
 See what would be taken with: snap backup --dry-run -vv PATH`;
 
 const KINDS = `\

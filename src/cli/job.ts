@@ -1,6 +1,6 @@
 /** Runs use cases with a renderer beside them: facts are passed on, counters are looked at a few times per second. */
 import { systemClock, type Clock } from '../base/ambient.ts';
-import { newCounters, type Counters, type JobContext } from '../usecases/events.ts';
+import { newCounters, type Counters, type JobContext, type SnapEvent } from '../usecases/events.ts';
 import type { RunReport } from '../usecases/reports.ts';
 import type { GlobalValues } from './flags.ts';
 import { resultOf, type Result } from './outcome.ts';
@@ -27,6 +27,8 @@ export interface Job {
   readonly context: JobContext;
   begin(): void;
   show(report: RunReport): Result;
+  /** For a use case without a report: what its events said. */
+  result(): Result;
   /** For people only. */
   note(text: string): void;
 }
@@ -52,6 +54,7 @@ class RunningJob implements Job {
   readonly #clock: Clock;
   #renderer: Renderer;
   #counters: Counters = newCounters();
+  #result: Result = 'complete';
   #stopTicking: () => void;
 
   constructor(surroundings: JobSurroundings, clock: Clock) {
@@ -64,7 +67,10 @@ class RunningJob implements Job {
   }
 
   get context(): JobContext {
-    return { onEvent: event => this.#renderer.event(event), counters: this.#counters, signal: this.#surroundings.signal };
+    const { quiet, verbose } = this.#surroundings.globals;
+    return {
+      onEvent: event => this.#onEvent(event), wantsEntries: verbose > 0 && !quiet, counters: this.#counters, signal: this.#surroundings.signal,
+    };
   }
 
   begin(): void {
@@ -77,6 +83,10 @@ class RunningJob implements Job {
     return resultOf(report);
   }
 
+  result(): Result {
+    return this.#result;
+  }
+
   note(text: string): void {
     this.#renderer.note(text);
   }
@@ -85,5 +95,11 @@ class RunningJob implements Job {
     this.#stopTicking();
     this.#stopTicking = () => undefined;
     this.#surroundings.terminal.status(undefined);
+  }
+
+  #onEvent(event: SnapEvent): void {
+    if (event.type === 'damage-found' && event.finding.severity === 'damage') this.#result = 'damaged';
+    if (event.type === 'problem-found') this.#result = worst(this.#result, 'partial');
+    this.#renderer.event(event);
   }
 }

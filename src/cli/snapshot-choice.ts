@@ -5,7 +5,6 @@ import type { JobContext } from '../usecases/events.ts';
 import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/select-snapshots.ts';
 import { absolutePath, type OpenRepository, type SnapshotRecord } from './compose.ts';
 import type { FilterValues } from './flags.ts';
-import type { Result } from './outcome.ts';
 import { rawBytes } from './raw-arguments.ts';
 
 export function filterOf(flags: FilterValues): SnapshotFilter {
@@ -28,34 +27,25 @@ export async function wholeSnapshot(repository: OpenRepository, text: string, fl
   return record;
 }
 
-export interface FoundSnapshots {
-  /** Oldest first. */
-  readonly records: readonly SnapshotRecord[];
-  /** 'damaged' when a snapshot that nobody named could not be read; it was told as an event. */
-  readonly result: Result;
-}
-
-/** The snapshots that are named, or without names all that the filters let through. @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS */
-export async function findSnapshots(repository: OpenRepository, names: readonly string[], flags: FilterValues, job: JobContext): Promise<FoundSnapshots> {
-  if (names.length === 0) return findAll(repository, flags, job);
+/**
+ * The snapshots that are named, or without names all that the filters let through; oldest first. One that nobody named and that
+ * cannot be read becomes an event.
+ * @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS
+ */
+export async function findSnapshots(repository: OpenRepository, names: readonly string[], flags: FilterValues, job: JobContext): Promise<readonly SnapshotRecord[]> {
+  if (names.length === 0) {
+    return listSnapshots(repository, filterOf(flags), {
+      signal: job.signal,
+      onUnreadable: ({ id, error }) =>
+        job.onEvent?.({ type: 'damage-found', finding: { object: 'snapshot', name: id, message: error.message, severity: 'damage', files: [] } }),
+    });
+  }
   const records = new Map<string, SnapshotRecord>();
   for (const name of names) {
     const record = await wholeSnapshot(repository, name, flags, job);
     records.set(record.id, record);
   }
-  return { records: [...records.values()].sort((a, b) => timeOf(a) - timeOf(b)), result: 'complete' };
-}
-
-async function findAll(repository: OpenRepository, flags: FilterValues, job: JobContext): Promise<FoundSnapshots> {
-  let result: Result = 'complete';
-  const records = await listSnapshots(repository, filterOf(flags), {
-    signal: job.signal,
-    onUnreadable: ({ id, error }) => {
-      result = 'damaged';
-      job.onEvent?.({ type: 'damage-found', finding: { object: 'snapshot', name: id, message: error.message, severity: 'damage', files: [] } });
-    },
-  });
-  return { records, result };
+  return [...records.values()].sort((a, b) => timeOf(a) - timeOf(b));
 }
 
 /** Seconds; fine enough to put snapshots in order. */

@@ -232,3 +232,12 @@ export class LineWriter {
     return lines === '' ? !this.#terminal.isOutputClosed : await this.#terminal.write(lines);
   }
 }
+
+/** Passes results on, and what was printed of them is written out however they end: before an error, the lines that led to it. */
+export async function* flushedAtEnd<T>(lines: LineWriter, results: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    yield* results;
+  } finally {
+    await lines.flush();
+  }
+}

@@ -23,7 +23,7 @@ const BACKUP_AND_RESTORE: readonly Verb[] = [
     summary: 'make a new repository',
     description: 'Makes a new, encrypted repository at the location. Keep the password well: without it nobody can read the '
       + 'repository, and nobody can recover it.',
-    examples: ['snap -r /srv/backup init', 'snap -r s3://bucket/prefix init'],
+    examples: ['snap -r /srv/backup init', 'snap -r /srv/backup init --suite chacha20-poly1305 --chunker 1M'],
     load: async () => (await import('./verbs/init.ts')).runInit,
   }),
   verb({

@@ -1,5 +1,6 @@
 /** Compresses and seals a frame, then opens it again before anybody else sees it (repository design, D9). */
 import type { Bytes } from '../base/bytes.ts';
+import { releaseMemory } from '../base/release-memory.ts';
 import { SnapError } from '../base/errors.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import { CODEC_RAW, CODEC_ZSTD, decodePayload, type FrameCipher, type FrameIdentity } from '../format/frame.ts';
@@ -57,6 +58,7 @@ export class FrameSealer {
     if (content === undefined) throw readBackError(pack, identity, 'it does not decompress');
     const wrong = findWrongChunks(this.#hasher, content, chunks);
     if (wrong.length > 0) throw readBackError(pack, identity, `chunk ${wrong[0]} does not match its ID`);
+    releaseMemory([payload]);
   }
 }
 

@@ -32,7 +32,7 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
-/** A worker holds small objects only; its large buffers do not count here. See `young-garbage.ts` for the first. */
+/** A worker holds small objects only; its large buffers do not count here. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 128 };
 
 export class PoolWorker {

@@ -12,7 +12,6 @@ import {
   encodeError, type FromWorker, GRANT_SIGNAL, type Parcel, parcelFrames, parcelReply, type Reply, type Request, STOP_SIGNALS, type ToWorker,
   type WorkerStart,
 } from './messages.ts';
-import { YoungGarbage } from './young-garbage.ts';
 
 export interface WorkerParts {
   readonly kernel: Kernel;
@@ -28,7 +27,6 @@ export class WorkerService {
   readonly #port: MessagePort;
   readonly #grantPort: MessagePort;
   readonly #signals: Int32Array;
-  readonly #garbage = new YoungGarbage();
   readonly #spareGrants: PackGrant[] = [];
   #grantsTaken = 0;
   #knownChunks: OpenedKnownChunks | undefined;
@@ -91,10 +89,7 @@ export class WorkerService {
       claims: new ClaimTable(claims),
       takeGrant: () => this.#takeGrant(),
       sink: {
-        frames: frames => {
-          this.#post(parcelFrames(frames));
-          this.#garbage.provokeCollection();
-        },
+        frames: frames => this.#post(parcelFrames(frames)),
         packFull: pack => this.#post({ message: { kind: 'pack-full', pack }, transfer: [] }),
       },
     });

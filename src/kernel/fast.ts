@@ -4,6 +4,7 @@ import {
   createCipheriv, createDecipheriv, createHmac, createPrivateKey, createPublicKey, createSecretKey, hkdfSync, scrypt, sign, verify,
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { releaseMemory } from '../base/release-memory.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { concatBytes, fromHex } from '../base/bytes.ts';
 import { KiB } from '../base/units.ts';
@@ -88,11 +89,15 @@ class NodeAead implements Aead {
     cipher.setAAD(additional);
     // Not cleared, because every byte is written below, and not from the pool, because the caller transfers it.
     const sealed = new Uint8Array(Buffer.allocUnsafeSlow(length + TAG_BYTES).buffer);
+    const pieces: Uint8Array[] = [];
     for (let at = 0; at < length; at += CIPHER_PIECE_BYTES) {
-      sealed.set(cipher.update(plaintext.subarray(at, at + CIPHER_PIECE_BYTES)), at);
+      const piece = cipher.update(plaintext.subarray(at, at + CIPHER_PIECE_BYTES));
+      sealed.set(piece, at);
+      pieces.push(piece);
     }
     cipher.final();
     sealed.set(cipher.getAuthTag(), length);
+    releaseMemory(pieces);
     return sealed;
   }
 

@@ -10,8 +10,8 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { toSegmentContent } from './segment-content.ts';
 
-/** Chunks after which a segment is written: 3 MiB of records, a few seconds of work. */
-const FLUSH_CHUNKS = 65_536;
+/** Chunks after which a segment is written: 1.5 MiB of records. */
+const FLUSH_CHUNKS = 32_768;
 /** And at the latest after so long. */
 const FLUSH_MS = 60_000;
 

@@ -1,5 +1,5 @@
 /** Link targets and extended attributes of entries, read in batches. */
-import { concatBytes, viewOf, type Bytes } from '../base/bytes.ts';
+import { concatBytes, isAllZero, viewOf, type Bytes } from '../base/bytes.ts';
 import type { NativeFileSystem } from '../base/native-filesystem.ts';
 import type { EntryDetails, SourceProblem } from './source.ts';
 import { problemOf, unreadableErrno } from './unreadable.ts';
@@ -21,12 +21,20 @@ export function readDetails(request: DetailsRequest): EntryDetails[] {
   const { native, directory, names, pathOf, onProblem } = request;
   if (names.length === 0) return [];
   const packed = concatBytes(names.flatMap(name => [name, NUL]));
-  const attributes = decodeXattrs(native.xattrs(directory, packed), names.length);
+  const answer = native.xattrs(directory, packed);
+  // No errno and no attribute anywhere: one look instead of an object for each name.
+  if (isAllZero(answer)) return names.map((_, i) => request.isSymlink(i) ? withLink(NO_DETAILS, readLink(request, i)) : NO_DETAILS);
+  const attributes = decodeXattrs(answer, names.length);
   return attributes.map(({ errno, xattrs }, i) => {
     if (errno !== 0) onProblem({ path: pathOf(i), during: 'metadata', error: unreadableErrno(pathOf(i), 'metadata', errno) });
-    const linkTarget = request.isSymlink(i) ? readLink(request, i) : undefined;
-    return linkTarget === undefined ? { xattrs } : { xattrs, linkTarget };
+    return request.isSymlink(i) ? withLink({ xattrs }, readLink(request, i)) : { xattrs };
   });
+}
+
+const NO_DETAILS: EntryDetails = { xattrs: [] };
+
+function withLink(details: EntryDetails, linkTarget: Bytes | undefined): EntryDetails {
+  return linkTarget === undefined ? details : { ...details, linkTarget };
 }
 
 /** The same for one open descriptor that is no symlink. */

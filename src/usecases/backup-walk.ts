@@ -26,7 +26,7 @@ export interface PendingFile {
 
 /** Where files go that must be read. */
 export interface FileSink {
-  addFile(directory: Bytes, name: Bytes, stat: Bytes, sizeBytes: number, slot: PendingFile): Promise<void>;
+  addFile(directory: Bytes, name: Bytes, stat: Bytes, sizeBytes: number, slot: PendingFile): Promise<void> | undefined;
   /** Waits while the rest is slower than the walk. */
   backPressure(): Promise<void>;
 }
@@ -123,7 +123,7 @@ export class BackupWalk {
     const entered: (ChunkId | undefined)[] = [];
     const fresh: FreshEntry[] = [];
     for (let i = 0; i < slice.count; i++) {
-      const before = await earlier.find(state.names[i]!);
+      const before = earlier.isEmpty ? undefined : await earlier.find(state.names[i]!);
       if (slice.children[i] !== 0) entered.push(before?.directoryNode);
       if (entryTypeOf(state.stats.type(i)) === undefined) continue;
       if (before !== undefined && await this.#takeOver(directory, state, i, before, rules)) continue;
@@ -156,7 +156,8 @@ export class BackupWalk {
     });
     for (let n = 0; n < fresh.length; n++) {
       const { index, change } = fresh[n]!;
-      const draft = await assembly.startEntry({ slice: state, index }, details[n]!);
+      const draft = assembly.startEntry(state, index, details[n]!);
+      if (draft.xattrs !== undefined) await assembly.storeValues({ slice: state, index }, details[n]!);
       if (state.stats.type(index) !== TYPE_FILE) continue;
       draft.change = change;
       const sizeBytes = state.stats.size(index);
@@ -165,7 +166,8 @@ export class BackupWalk {
         tally.file(state.directory.path, state.names[index]!, change, 0);
       } else {
         state.remaining++;
-        await ingest.addFile(slice.path, state.names[index]!, state.stats.at(index), sizeBytes, { slice: state, index });
+        const waiting = ingest.addFile(slice.path, state.names[index]!, state.stats.at(index), sizeBytes, { slice: state, index });
+        if (waiting !== undefined) await waiting;
       }
     }
   }

@@ -10,7 +10,7 @@ import { WritingSession, type Committed, type CommitIdentity } from '../reposito
 import type { Source } from '../sources/source.ts';
 import type { BackupOptions, BackupRun } from './backup-run.ts';
 import { BackupTally } from './backup-tally.ts';
-import { isolated, newCounters, type JobContext } from './events.ts';
+import { isolated, listensToEntries, newCounters, type JobContext } from './events.ts';
 import { refuseEmptySource } from './guards.ts';
 import { IngestEngine, profilesOf } from './ingest-engine.ts';
 import { findParent } from './parent-snapshot.ts';
@@ -84,7 +84,7 @@ async function storeAndCommit(parts: StoreParts): Promise<Stored> {
   const { repository, options, context, session, parent, source, opened, counters, emit } = parts;
   const kind = options.kind === 'incremental' && parent === undefined ? 'full' : options.kind;
   for (;;) {
-    const tally = new BackupTally(counters, emit, context.onEvent !== undefined);
+    const tally = new BackupTally(counters, emit, listensToEntries(context));
     counters.phase = 'reading';
     const components = await storeComponents({ repository, options: { ...options, kind }, context, session, tally, counters, parent, startedAt: parts.startedAt }, source, opened);
     await finishSource(source);

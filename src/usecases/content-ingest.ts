@@ -9,8 +9,8 @@ import { StatRecords } from '../base/stat-record.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import { chunkIdFromBytes } from '../format/ids.ts';
 import type { ByteSpan } from '../format/tree-node.ts';
-import { readItem, ReferenceList } from '../engine/answer-writer.ts';
-import { REFERENCE_CLAIMED, REFERENCE_ZEROS, type IngestResult } from '../engine/engine.ts';
+import { readItem, ReferenceList, type ItemAnswer } from '../engine/answer-writer.ts';
+import { ITEM_PARTLY_UNREADABLE, REFERENCE_CHUNK, REFERENCE_CLAIMED, REFERENCE_ZEROS, type IngestResult } from '../engine/engine.ts';
 import { planSegments, SegmentJoiner, SPLIT_FILE_BYTES } from '../engine/segment-join.ts';
 import { ContentBuilder, type BuiltContent } from '../repository/content-builder.ts';
 import type { TreeWriter } from '../repository/tree-writer.ts';
@@ -25,15 +25,18 @@ export interface ContentAnswer {
   readonly content: BuiltContent;
   readonly damagedSpans: readonly ByteSpan[];
   /** Packs of all chunks and content nodes. */
-  readonly packs: ReadonlySet<PackNumber>;
+  readonly packs: Iterable<PackNumber>;
   /** Chunks that another thread is storing; their packs are known when that is done. */
   readonly claimed: readonly Bytes[];
 }
 
+/** A promise only when there is something to wait for: most answers are taken at once. */
+export type OnAnswer<T> = (item: T, answer: ContentAnswer) => Promise<void> | undefined;
+
 export class ContentIngest<T> {
   readonly #engine: IngestEngine;
   readonly #trees: TreeWriter;
-  readonly #onAnswer: (item: T, answer: ContentAnswer) => Promise<void>;
+  readonly #onAnswer: OnAnswer<T>;
   readonly #throttle: () => Promise<void>;
   readonly #options: CallOptions;
   readonly #batches = new ContentBatches<T>();
@@ -42,7 +45,7 @@ export class ContentIngest<T> {
 
   /** `throttle` waits while packs cannot be written fast enough. */
   constructor(
-    engine: IngestEngine, trees: TreeWriter, onAnswer: (item: T, answer: ContentAnswer) => Promise<void>, throttle: () => Promise<void>, options: CallOptions,
+    engine: IngestEngine, trees: TreeWriter, onAnswer: OnAnswer<T>, throttle: () => Promise<void>, options: CallOptions,
   ) {
     this.#engine = engine;
     this.#trees = trees;
@@ -52,10 +55,11 @@ export class ContentIngest<T> {
     this.#jobs = new JobGroup(engine.capacity);
   }
 
-  async addFile(directory: Bytes, name: Bytes, stat: Bytes, sizeBytes: number, item: T): Promise<void> {
+  /** Returns a promise only when there is something to wait for. */
+  addFile(directory: Bytes, name: Bytes, stat: Bytes, sizeBytes: number, item: T): Promise<void> | undefined {
     if (sizeBytes >= SPLIT_FILE_BYTES) return this.#addLargeFile(directory, name, stat, item);
     const full = this.#batches.add(directory, name, stat, sizeBytes, item);
-    if (full !== undefined) await this.#send(full);
+    return full === undefined ? undefined : this.#send(full);
   }
 
   /** Content that is at hand already, such as a large extended attribute. */
@@ -104,11 +108,19 @@ export class ContentIngest<T> {
   }
 
   async #answer(items: readonly T[], result: IngestResult): Promise<void> {
+    const references = new ReferenceList(result.references);
     let reference = 0;
     for (let i = 0; i < items.length; i++) {
-      const collector = new AnswerCollector(this.#trees);
-      reference = collector.add(result, i, reference);
-      await this.#onAnswer(items[i]!, collector.finish());
+      const item = readItem(result.items, i);
+      let answer = simpleAnswer(item, references, reference);
+      if (answer === undefined) {
+        const collector = new AnswerCollector(this.#trees);
+        collector.add(result, i, reference);
+        answer = collector.finish();
+      }
+      reference += item.referenceCount;
+      const waiting = this.#onAnswer(items[i]!, answer);
+      if (waiting !== undefined) await waiting;
     }
   }
 
@@ -146,6 +158,17 @@ export class ContentIngest<T> {
       });
     }
   }
+}
+
+const NOTHING: readonly never[] = [];
+
+/** A file of one chunk that is stored or known: most files are, and need no collector. */
+function simpleAnswer({ errno, flags, referenceCount, sizeBytes }: ItemAnswer, references: ReferenceList, at: number): ContentAnswer | undefined {
+  if (errno !== 0 || referenceCount !== 1 || references.kind(at) !== REFERENCE_CHUNK || (flags & ITEM_PARTLY_UNREADABLE) !== 0) return undefined;
+  const id = chunkIdFromBytes(references.id(at));
+  return {
+    errno, flags, content: { sizeBytes, content: [{ id, lengthBytes: sizeBytes }] }, damagedSpans: NOTHING, packs: [references.pack(at)], claimed: NOTHING,
+  };
 }
 
 /** Puts the references of one item together. */

@@ -2,7 +2,7 @@
  * Finds out which files of which snapshots need something that is damaged: a second walk, only made when there is damage.
  * Subtrees that were found to be whole are not entered again for the next snapshot.
  */
-import { concatBytes, type Bytes } from '../base/bytes.ts';
+import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { throwIfAborted } from '../base/errors.ts';
 import type { ChunkId, SnapshotId } from '../format/ids.ts';
@@ -102,6 +102,6 @@ export class DamageTrace {
   #hit(id: ChunkId, object: 'chunk' | 'tree', trail: Trail | undefined): void {
     const names: Bytes[] = [];
     for (let at = trail; at !== undefined; at = at.parent) names.push(at.name);
-    this.#damage.hit(id, object, this.#snapshotId!, concatBytes([pathOfNames(names.reverse())]));
+    this.#damage.hit(id, object, this.#snapshotId!, pathOfNames(names.reverse()));
   }
 }

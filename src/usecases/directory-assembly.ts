@@ -44,20 +44,21 @@ export class DirectoryAssembly {
     this.#parts = parts;
   }
 
-  /** Starts an entry that is new or changed; large attribute values are stored on the way. */
-  async startEntry(slot: ParentSlot, details: EntryDetails): Promise<EntryDraft> {
+  /** Starts an entry that is new or changed. */
+  startEntry(slice: SliceState, index: number, details: EntryDetails): EntryDraft {
     const draft: EntryDraft = { linkTarget: details.linkTarget };
-    slot.slice.drafts[slot.index] = draft;
-    if (details.xattrs.length === 0) return draft;
-    const xattrs: Xattr[] = [];
-    draft.xattrs = xattrs;
-    for (const [i, { name, value }] of details.xattrs.entries()) {
-      xattrs.push({ name, value });
+    slice.drafts[index] = draft;
+    if (details.xattrs.length > 0) draft.xattrs = details.xattrs.map(({ name, value }) => ({ name, value }));
+    return draft;
+  }
+
+  /** Stores attribute values that are too large for the entry. */
+  async storeValues(slot: ParentSlot, details: EntryDetails): Promise<void> {
+    for (const [i, { value }] of details.xattrs.entries()) {
       if (value.length <= MAX_INLINE_XATTR_BYTES) continue;
       slot.slice.remaining++;
       await this.#parts.storeValue(value, slot, i);
     }
-    return draft;
   }
 
   /** The content of a large extended attribute is stored. */
@@ -70,25 +71,31 @@ export class DirectoryAssembly {
   }
 
   /** The content of a file is stored, or could not be read. */
-  async fileStored({ slice, index }: ParentSlot, answer: ContentAnswer): Promise<void> {
+  fileStored({ slice, index }: ParentSlot, answer: ContentAnswer): Promise<void> | undefined {
     const { directory } = slice;
-    const draft = slice.drafts[index]!;
-    const path = (): Bytes => joinPath(directory.path, slice.names[index]!);
-    if (answer.errno !== 0) {
+    if (answer.errno === 0) this.#takeContent(slice, index, answer);
+    else {
+      const path = joinPath(directory.path, slice.names[index]!);
       slice.drafts[index] = undefined;
       directory.fingerprint = undefined;
-      this.#parts.tally.problem({ path: path(), during: 'read', error: unreadableErrno(path(), 'read', answer.errno) });
-    } else {
-      const { content } = answer;
-      Object.assign(draft, content);
-      draft.flags = answer.flags;
-      if (answer.damagedSpans.length > 0) draft.damagedSpans = answer.damagedSpans;
-      this.#note(directory, answer);
-      this.#parts.tally.file(directory.path, slice.names[index]!, draft.change!, content.sizeBytes);
-      this.#reportFlags(directory, answer, path);
+      this.#parts.tally.problem({ path, during: 'read', error: unreadableErrno(path, 'read', answer.errno) });
     }
     slice.remaining--;
-    await this.advance(directory);
+    return slice.remaining === 0 ? this.advance(directory) : undefined;
+  }
+
+  #takeContent(slice: SliceState, index: number, answer: ContentAnswer): void {
+    const { directory } = slice;
+    const draft = slice.drafts[index]!;
+    const { sizeBytes, content, contentNode } = answer.content;
+    draft.sizeBytes = sizeBytes;
+    draft.content = content;
+    draft.contentNode = contentNode;
+    draft.flags = answer.flags;
+    if (answer.damagedSpans.length > 0) draft.damagedSpans = answer.damagedSpans;
+    this.#note(directory, answer);
+    this.#parts.tally.file(directory.path, slice.names[index]!, draft.change!, sizeBytes);
+    if (answer.flags !== 0) this.#reportFlags(directory, answer, joinPath(directory.path, slice.names[index]!));
   }
 
   /** Encodes what is complete, and finishes this directory and its ancestors as far as possible. */
@@ -110,23 +117,22 @@ export class DirectoryAssembly {
   }
 
   #note(directory: DirectoryState, { packs, claimed }: ContentAnswer): void {
-    for (const pack of packs) directory.packs.add(pack);
+    for (const pack of packs) directory.packs.add(pack); // referenced by the session when the directory is finished
+    if (claimed.length === 0) return;
     for (const id of claimed) directory.unresolved.push(id.slice());
-    this.#parts.session.reference(packs);
-    if (claimed.length > 0) this.#parts.session.referenceClaimed(claimed);
+    this.#parts.session.referenceClaimed(claimed);
   }
 
-  #reportFlags(directory: DirectoryState, { flags, damagedSpans }: ContentAnswer, path: () => Bytes): void {
-    if (flags === 0) return;
+  #reportFlags(directory: DirectoryState, { flags, damagedSpans }: ContentAnswer, path: Bytes): void {
     if ((flags & ENTRY_CHANGED) !== 0) {
       directory.fingerprint = undefined;
       const error = new SnapError('ENTRY_CHANGED', 'The file changed while it was read', { hint: 'The next backup reads it again' });
-      this.#parts.tally.problem({ path: path(), during: 'read', error });
+      this.#parts.tally.problem({ path, during: 'read', error });
     }
     if ((flags & ENTRY_PARTLY_UNREADABLE) !== 0) {
       directory.fingerprint = undefined;
       const bytes = damagedSpans.reduce((sum, span) => sum + span.length, 0);
-      this.#parts.tally.problem({ path: path(), during: 'read', error: new SnapError('ENTRY_UNREADABLE', `${bytes} bytes of the file could not be read`) });
+      this.#parts.tally.problem({ path, during: 'read', error: new SnapError('ENTRY_UNREADABLE', `${bytes} bytes of the file could not be read`) });
     }
   }
 

@@ -20,6 +20,11 @@ export class EarlierEntries {
     this.#isAtEnd = node === undefined;
   }
 
+  /** No entry can be found any more. */
+  get isEmpty(): boolean {
+    return this.#isAtEnd;
+  }
+
   /** Names are asked for in ascending order. */
   async find(name: Bytes): Promise<Entry | undefined> {
     while (!this.#isAtEnd) {

@@ -59,6 +59,8 @@ export function newCounters(): Counters {
 /** What every use case takes besides its own options. */
 export interface JobContext {
   readonly onEvent?: ((event: SnapEvent) => void) | undefined;
+  /** False: no events for single entries, which cost more than the rest of an unchanged entry. Defaults to true. */
+  readonly wantsEntries?: boolean | undefined;
   readonly counters?: Counters | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -74,4 +76,9 @@ export function isolated(listener: ((event: SnapEvent) => void) | undefined): (e
       failed = true; // a broken renderer must not stop a backup, nor be asked again
     }
   };
+}
+
+/** Whether anybody listens to events for single entries. */
+export function listensToEntries({ onEvent, wantsEntries = true }: JobContext): boolean {
+  return onEvent !== undefined && wantsEntries;
 }

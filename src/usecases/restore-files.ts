@@ -6,7 +6,7 @@ import { JobGroup } from '../base/concurrency.ts';
 import { toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { SnapError } from '../base/errors.ts';
-import type { ByteSpan, ContentItem, Entry } from '../format/tree-node.ts';
+import { ENTRY_SPARSE, type ByteSpan, type ContentItem, type Entry } from '../format/tree-node.ts';
 import { CHUNK_ID_BYTES } from '../format/ids.ts';
 import { isDamage } from '../repository/damage.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
@@ -58,6 +58,8 @@ export interface RestoreFilesParts {
   readonly target: TreeTarget;
   readonly tally: RestoreTally;
   readonly links: HardLinks;
+  /** Runs of zeros become holes in all files; otherwise only where the source had some. */
+  readonly makesHoles: boolean;
   readonly signal: AbortSignal | undefined;
   /** Files that are whole at the target now; called when everything of a window is written, before the next one begins. */
   readonly onWritten: (completed: readonly FileTask[]) => Promise<void>;
@@ -208,8 +210,12 @@ export class RestoreFiles {
 
   #writeZeros(i: number): void {
     const task = this.#taskOf(i);
-    const length = this.#window.lengths[i]!;
-    if (this.#open(task)) this.#settle(task, length, this.#parts.target.writeZeros(task.handle!, this.#window.positions[i]!, length));
+    const lengthBytes = this.#window.lengths[i]!;
+    if (this.#open(task)) {
+      const problem = this.#parts.target.writeZeros(task.handle!, this.#window.positions[i]!, lengthBytes);
+      if (problem === undefined && isHole(task.entry, { id: undefined, lengthBytes }, this.#parts.makesHoles)) this.#parts.tally.madeHole(lengthBytes);
+      else this.#settle(task, lengthBytes, problem);
+    }
     this.#done(task);
   }
 
@@ -263,4 +269,9 @@ export class RestoreFiles {
 
 function isWrittenAtOnce({ isSingle, reusesContent }: FileTask): boolean {
   return isSingle && !reusesContent;
+}
+
+/** A sparse file of a terabyte fits where its data fits. */
+export function isHole({ flags }: Entry, { id }: ContentItem, makesHoles: boolean): boolean {
+  return id === undefined && (makesHoles || (flags & ENTRY_SPARSE) !== 0);
 }

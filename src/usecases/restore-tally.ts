@@ -5,7 +5,7 @@ import type { SnapshotId } from '../format/ids.ts';
 import { PREFIXES } from '../format/object-names.ts';
 import type { Entry } from '../format/tree-node.ts';
 import type { TargetProblem } from '../targets/target.ts';
-import { isolated, newCounters, type Counters, type JobContext, type SnapEvent } from './events.ts';
+import { isolated, listensToEntries, newCounters, type Counters, type JobContext, type SnapEvent } from './events.ts';
 import { FindingList } from './findings.ts';
 import { joinPath } from './path-bytes.ts';
 import { ProblemList } from './reports.ts';
@@ -32,7 +32,7 @@ export class RestoreTally {
 
   constructor(snapshotId: SnapshotId, context: JobContext) {
     this.#snapshotId = snapshotId;
-    this.#isListening = context.onEvent !== undefined;
+    this.#isListening = listensToEntries(context);
     this.#emit = isolated(context.onEvent);
     this.counters = context.counters ?? newCounters();
     this.findings = new FindingList(finding => { this.#emit({ type: 'damage-found', finding }); });
@@ -69,6 +69,11 @@ export class RestoreTally {
 
   written(bytes: number): void {
     this.bytesWritten += bytes;
+    this.counters.bytesDone += bytes;
+  }
+
+  /** Zeros that take no room: nothing is written for them. */
+  madeHole(bytes: number): void {
     this.counters.bytesDone += bytes;
   }
 

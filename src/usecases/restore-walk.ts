@@ -5,15 +5,15 @@
 import type { CallOptions } from '../base/call-options.ts';
 import { toHex } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
-import { ENTRY_SPARSE, type ContentItem, type Entry } from '../format/tree-node.ts';
+import type { ContentItem, Entry } from '../format/tree-node.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
 import { isTargetProblem, ROOT_DIRECTORY, type Existing, type TargetHandle, type TargetProblem, type TreeTarget } from '../targets/target.ts';
 import { salvageValue } from './chunk-salvage.ts';
-import type { ExistingContent } from './existing-content.ts';
+import type { ContentComparison, ReadRange } from './content-comparison.ts';
 import type { HardLinks } from './hard-links.ts';
 import { displayPath, joinPath } from './path-bytes.ts';
 import { removeOthers } from './remove-others.ts';
-import type { FileTask, RestoreFiles } from './restore-files.ts';
+import { isHole, type FileTask, type RestoreFiles } from './restore-files.ts';
 import type { RestoreLinks } from './restore-links.ts';
 import type { RestoreTally } from './restore-tally.ts';
 import type { Selection } from './selection.ts';
@@ -22,6 +22,8 @@ import { TreeWalk } from './tree-walk.ts';
 
 /** Values of extended attributes that are stored as chunks; longer ones exist nowhere. */
 const MAX_VALUE_BYTES = 16 * 1024 * 1024;
+/** Longer runs of zeros at the target are made again, since that is cheaper than reading them. */
+const MAX_COMPARED_ZEROS = 64 * 1024 * 1024;
 
 export interface RestoreWalkParts {
   readonly session: ReadingSession;
@@ -30,7 +32,7 @@ export interface RestoreWalkParts {
   readonly tally: RestoreTally;
   readonly selection: Selection;
   readonly links: HardLinks;
-  readonly existing: ExistingContent;
+  readonly comparison: ContentComparison;
   /** Undefined in a dry run: content is only counted. */
   readonly files: RestoreFiles | undefined;
   readonly pendingLinks: RestoreLinks;
@@ -249,7 +251,8 @@ export class RestoreWalk {
 
   /** Compares with what is there, and collects what has to be written. */
   async #contents(place: Place, parent: TargetHandle, entry: Entry, task: FileTask | undefined, foundBytes: number, action: FileTask['action']): Promise<void> {
-    const { session, tally, files, existing } = this.#parts;
+    const { session, target, tally, files } = this.#parts;
+    const read: ReadRange = (offset, length) => target.readExisting(parent, entry, offset, length);
     let position = 0;
     let isAsWanted = foundBytes === entry.sizeBytes;
     const onDamage = (id: Uint8Array, error: SnapError, length: number): void => {
@@ -261,7 +264,7 @@ export class RestoreWalk {
     for await (const items of session.trees.content(entry, { signal: this.#parts.signal, onDamage })) {
       for (const item of items) {
         const mayStay = task === undefined || task.handle === undefined || task.reusesContent;
-        if (mayStay && position + item.lengthBytes <= foundBytes && await existing.holds(parent, entry, position, item)) {
+        if (mayStay && position + item.lengthBytes <= foundBytes && await this.#isThere(read, position, item)) {
           tally.reused(item.lengthBytes);
           if (task !== undefined) task.reusesContent = true;
         } else {
@@ -276,11 +279,15 @@ export class RestoreWalk {
     else tally.done(place, entry, action);
   }
 
+  async #isThere(read: ReadRange, position: number, item: ContentItem): Promise<boolean> {
+    if (item.id === undefined && item.lengthBytes > MAX_COMPARED_ZEROS) return false;
+    return this.#parts.comparison.holds(read, position, item);
+  }
+
   async #write(task: FileTask | undefined, entry: Entry, position: number, item: ContentItem): Promise<void> {
     if (task !== undefined) return this.#parts.files!.add(task, position, item);
-    // Only counted: a hole takes no room, so a sparse file of a terabyte fits where its data fits.
-    const isHole = item.id === undefined && (this.#parts.makesHoles || (entry.flags & ENTRY_SPARSE) !== 0);
-    if (!isHole) this.#parts.tally.written(item.lengthBytes);
+    if (isHole(entry, item, this.#parts.makesHoles)) this.#parts.tally.madeHole(item.lengthBytes);
+    else this.#parts.tally.written(item.lengthBytes);
   }
 
   /** Only the metadata may differ. */

@@ -4,8 +4,8 @@ import { formatSize } from '../base/units.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { ReadingSession } from '../repository/reading-session.ts';
 import type { TreeTarget } from '../targets/target.ts';
+import { ContentComparison } from './content-comparison.ts';
 import type { JobContext } from './events.ts';
-import { ExistingContent } from './existing-content.ts';
 import { ExtractEngine } from './extract-engine.ts';
 import { FrameLoader } from './frame-loader.ts';
 import { HardLinks } from './hard-links.ts';
@@ -120,17 +120,19 @@ function makeWalk(run: RestoreRun, loader: FrameLoader | undefined): { run(place
   const { signal } = run.context;
   const { kernel, keys } = session.repository;
   const links = new HardLinks(keys.auxiliaryHasher);
-  const existing = new ExistingContent(target, kernel.createHasher(keys.content.idKeyData));
+  const comparison = new ContentComparison(kernel.createHasher(keys.content.idKeyData));
   const afterWindow = async (completed: readonly FileTask[]): Promise<void> => {
-    if (options.verify) for (const task of completed) await verifyFile(run, existing, task);
+    if (options.verify) for (const task of completed) await verifyFile(run, comparison, task);
     pendingLinks.make();
     for (const { directory, parent, entry } of pendingLinks.takeSeparate()) await walk.restoreAlone(directory, parent, entry);
   };
-  const files = loader === undefined ? undefined : new RestoreFiles({ session, loader, target, tally, links, signal, onWritten: afterWindow });
+  const files = loader === undefined ? undefined : new RestoreFiles({
+    session, loader, target, tally, links, makesHoles: options.sparse, signal, onWritten: afterWindow,
+  });
   const flush = (): Promise<void> => files?.flush() ?? afterWindow([]);
   const pendingLinks = new RestoreLinks({ target, links, tally, flush });
   const walk = new RestoreWalk({
-    session, tree, target, tally, links, pendingLinks, files, existing, signal, selection: new Selection(options.include, options.exclude),
+    session, tree, target, tally, links, pendingLinks, files, comparison, signal, selection: new Selection(options.include, options.exclude),
     removesOthers: options.delete, makesHoles: options.sparse, trustsStat: !options.verify,
   });
   return {
@@ -148,9 +150,10 @@ function reportOverflow(tally: RestoreTally, links: HardLinks): void {
   tally.problem(undefined, 'restore', new SnapError('TARGET_FAILED', `${links.overflow} hard-linked files were restored as separate files: there are too many of them`));
 }
 
-async function verifyFile({ session, tally, context }: RestoreRun, existing: ExistingContent, { directory, parent, entry }: FileTask): Promise<void> {
+async function verifyFile({ session, target, tally, context }: RestoreRun, comparison: ContentComparison, { directory, parent, entry }: FileTask): Promise<void> {
   tally.counters.phase = 'checking';
-  const isRight = await existing.holdsAll(parent, entry, session.trees.content(entry, { signal: context.signal }));
+  const read = (offset: number, length: number): Uint8Array | undefined => target.readExisting(parent, entry, offset, length);
+  const isRight = await comparison.holdsAll(read, session.trees.content(entry, { signal: context.signal }));
   tally.counters.phase = 'writing';
   if (isRight) tally.filesVerified++;
   else tally.problem(joinPath(directory.path, entry.name), 'verify', new SnapError('TARGET_FAILED', 'The restored file does not have the content of the snapshot'));

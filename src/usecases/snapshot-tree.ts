@@ -57,6 +57,11 @@ export class Place {
   get isStored(): boolean {
     return this.entry.type !== 'directory' || this.entry.directoryNode !== undefined;
   }
+
+  /** True when no component hangs below, so that the directory node says everything about the content. */
+  get isPlain(): boolean {
+    return this.mount === undefined || this.mount.children.size === 0;
+  }
 }
 
 export class SnapshotTree {

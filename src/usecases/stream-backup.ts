@@ -7,7 +7,7 @@ import { ContentIngest } from './content-ingest.ts';
 
 /** The root of the component is the file itself. */
 export async function backupStream({ session, engine, options, tally, counters, context, repository }: BackupRun, source: StreamSource): Promise<Component> {
-  const ingest = new ContentIngest<never>(engine, session.trees, async () => {}, () => session.assembler.backPressure(), { signal: context.signal });
+  const ingest = new ContentIngest<never>(engine, session.trees, () => undefined, () => session.assembler.backPressure(), { signal: context.signal });
   let bytesDone = 0;
   const { content, packs, claimed } = await ingest.addStream(source.content({ signal: context.signal }), bytes => {
     bytesDone += bytes;

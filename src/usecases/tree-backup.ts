@@ -44,13 +44,14 @@ export async function backupTree(run: BackupRun, source: TreeSource, { roots }: 
   const rootAnswers = new Map<number, ContentAnswer>();
   const rootDetails = roots.map(root => source.rootDetails(root, problem => { tally.problem(problem); }));
   const rootXattrs: Xattr[][] = rootDetails.map(details => [...details.xattrs]);
-  const ingest = new ContentIngest<Item>(engine, session.trees, async (item, answer) => {
+  const ingest = new ContentIngest<Item>(engine, session.trees, (item, answer) => {
     if (item.kind === 'file') return assembly.fileStored(item.slot, answer);
     if (item.kind === 'value') return assembly.valueStored(item.slot, item.attribute, answer);
     session.reference(answer.packs);
     session.referenceClaimed(answer.claimed);
     if (item.kind === 'root') rootAnswers.set(item.component, answer);
     else rootXattrs[item.component]![item.attribute] = { name: rootXattrs[item.component]![item.attribute]!.name, value: answer.content.content! };
+    return undefined;
   }, () => session.assembler.backPressure(), { signal: context.signal });
   const assembly = new DirectoryAssembly({
     session, trees, records, factory, tally, startedAt: run.startedAt,

@@ -44,6 +44,10 @@ export class DamageMap {
     return this.#packs.keys();
   }
 
+  hasPack(number: PackNumber): boolean {
+    return this.#packs.has(number);
+  }
+
   packIsBad(number: PackNumber, name: string, message: string): void {
     if (!this.#packs.has(number)) this.#packs.set(number, newCulprit('pack', name, message));
   }

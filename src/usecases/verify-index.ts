@@ -45,7 +45,7 @@ export async function checkIndex(
   let segments = 0;
   for await (const { id, segment, packs } of readSegments(repository, structure.segments, findings, options)) {
     segments++;
-    if (!cacheAgrees(chunks, segment)) await renewSegment(chunks, id, segment, findings);
+    if (!cacheAgrees(chunks, segment)) await renewSegment(chunks, id, segment, structure, findings);
     for (const pack of packs) {
       listed.add(pack.id);
       checkStored(repository, pack, structure, excluded, damage);
@@ -95,14 +95,17 @@ function cacheAgrees(chunks: ChunkIndex, { packs, chunks: records }: IndexSegmen
   return true;
 }
 
-async function renewSegment(chunks: ChunkIndex, id: SegmentId, segment: IndexSegment, findings: FindingList): Promise<void> {
+async function renewSegment(chunks: ChunkIndex, id: SegmentId, segment: IndexSegment, structure: Structure, findings: FindingList): Promise<void> {
   const wasKnown = chunks.segments().has(id);
-  const usable = segment.packs.map(pack => chunks.packNumber(pack.id)).filter(number => number !== undefined && chunks.isUsable(number)).length;
   await chunks.dropSegments([id]);
   await chunks.addSegment(toSegmentContent(id, segment));
+  for (const pack of segment.packs) {
+    const number = chunks.packNumber(pack.id);
+    if (number !== undefined && structure.packs.get(pack.id)?.sizeBytes === pack.sizeBytes) chunks.addUsable(number);
+  }
   if (!wasKnown) return;
   findings.add({
     object: 'local cache', name: segmentName(id), severity: 'warning', files: [],
-    message: `The local cache disagreed with the index segment (${usable} packs in use); it was loaded again. If that happens again, remove the cache with \`snap cache --remove\``,
+    message: 'The local cache disagreed with the index segment and was loaded again. If that happens again, remove it with `snap cache --remove`',
   });
 }

@@ -29,7 +29,7 @@ export interface Structure {
 const PARALLEL_READS = 8;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-type Listed<Kind extends ObjectRef['kind']> = StoredObject & { readonly ref: Extract<ObjectRef, { kind: Kind }> };
+type Listed<Kind extends ObjectRef['kind']> = StoredObject & { readonly ref: ObjectRef & { readonly kind: Kind } };
 
 /** What is listed, by kind. */
 class Listing {

@@ -80,14 +80,14 @@ export class TreeCheck {
     return entry.contentNode === undefined ? undefined : this.#checkContent(entry.contentNode, entry.sizeBytes ?? 0, 0);
   }
 
-  /** A node may be met again under another size: its own is looked at each time, what is below it once. */
+  /** A node may be met again in a place that says another size: its own is looked at each time, what is below it once. */
   async #checkContent(id: ChunkId, sizeBytes: number, depth: number): Promise<void> {
     const known = this.#damage.findGood(id, 'tree');
     const isNew = known === undefined || this.#met.get(known) !== MET;
     const node = await this.#open(id, read => checkContentNode(id, read, sizeBytes, depth), false);
     if (node === undefined) return;
     if (node.kind === 'content-interior') {
-      for (const child of node.children) if (isNew || depth === 0) await this.#checkContent(child.id, child.sizeBytes, depth + 1);
+      for (const child of isNew ? node.children : []) await this.#checkContent(child.id, child.sizeBytes, depth + 1);
     } else if (isNew) this.#checkItems(node.items);
   }
 

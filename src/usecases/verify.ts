@@ -145,9 +145,11 @@ async function readPacks(run: VerifyRun, needed: ReadonlySet<number>, read: Data
   }
 }
 
-function isWanted({ repository, options, session }: VerifyRun, needed: ReadonlySet<number>, id: PackId): boolean {
-  if (options.snapshot === undefined) return !session.view.excluded.has(id);
+/** Not what a prune removes, and not what is known to be of a wrong size already. */
+function isWanted({ repository, options, session, damage }: VerifyRun, needed: ReadonlySet<number>, id: PackId): boolean {
   const number = repository.cache.chunks.packNumber(id);
+  if (number !== undefined && damage.hasPack(number)) return false;
+  if (options.snapshot === undefined) return !session.view.excluded.has(id);
   return number !== undefined && needed.has(number);
 }
 

@@ -6,7 +6,7 @@ import { resolveFlags } from '../../src/cli/settings.ts';
 import { newCounters } from '../../src/usecases/events.ts';
 import { TestClock } from '../support/test-clock.ts';
 import { RecordingTerminal } from './recording-terminal.ts';
-import { BACKUP } from './reports.ts';
+import { BACKUP, DAMAGE } from './reports.ts';
 
 const globals = (given: Record<string, string[]>) => resolveFlags(GLOBAL_FLAGS, { given, environment: {}, file: {}, filePath: undefined });
 const { signal } = new AbortController();
@@ -66,6 +66,19 @@ test('a second use case starts its figures anew', async () => {
     await clock.advance(1000);
   }, clock);
   expect(terminal.messages()).toMatchObject([{ bytes_done: 500, seconds_elapsed: 1 }, { bytes_done: 0, seconds_elapsed: 1 }]);
+});
+
+test('a use case without a report ends as its events say', async () => {
+  const terminal = new RecordingTerminal();
+  await runJob({ terminal, globals: globals({}), signal }, async job => {
+    expect(job.result()).toBe('complete');
+    job.context.onEvent!({ type: 'damage-found', finding: { ...DAMAGE, severity: 'warning' } });
+    expect(job.result()).toBe('complete');
+    job.context.onEvent!({ type: 'problem-found', path: undefined, during: 'read', code: 'DENIED', message: 'x' });
+    expect(job.result()).toBe('partial');
+    job.context.onEvent!({ type: 'damage-found', finding: DAMAGE });
+    expect(job.result()).toBe('damaged');
+  });
 });
 
 test('of several results the worst counts', () => {

@@ -1,4 +1,8 @@
 /** Options of the reading use cases, and ways to damage a repository in memory. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
 import type { MemoryBackend } from '../../src/backend/memory.ts';
 import { frameRecordAt } from '../../src/format/frame.ts';
@@ -7,6 +11,7 @@ import { packName } from '../../src/format/object-names.ts';
 import type { Entry } from '../../src/format/tree-node.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { ReadingSession } from '../../src/repository/reading-session.ts';
+import { WritingSession } from '../../src/repository/writing-session.ts';
 import { FilesTarget } from '../../src/targets/files.ts';
 import type { JobContext } from '../../src/usecases/events.ts';
 import type { RestoreReport } from '../../src/usecases/reports.ts';
@@ -15,6 +20,15 @@ import type { RestoreOptions } from '../../src/usecases/restore-options.ts';
 import { resolveSnapshot } from '../../src/usecases/select-snapshots.ts';
 import { SnapshotTree } from '../../src/usecases/snapshot-tree.ts';
 import { engines, OWNER } from './memory-repository.ts';
+
+const MEMORY = '/dev/shm';
+
+/** In memory where the system has such a place: making a restore durable takes time elsewhere. Removed when the test ends. */
+export function memoryDirectory(): string {
+  const path = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'snap-test-'));
+  onTestFinished(() => { rmSync(path, { recursive: true, force: true }); });
+  return path;
+}
 
 export type RestoreChanges = Partial<Omit<RestoreOptions, 'snapshot' | 'path'>> & { readonly snapshot?: string; readonly path?: string };
 
@@ -76,6 +90,21 @@ export async function flipBit(backend: MemoryBackend, { object, offset, length }
   await backend.create(object, [bytes]);
 }
 
-export async function entryOf(repository: OpenRepository, path: string): Promise<Entry> {
+export function entryOf(repository: OpenRepository, path: string): Promise<Entry> {
   return withLatest(repository, async (_, tree) => (await tree.get(utf8(path))).entry);
+}
+
+/** Commits a snapshot of one component that the test makes up; its trees must be in the repository. */
+export async function commitComponent(repository: OpenRepository, sourcePath: string, root: Entry): Promise<void> {
+  const session = await WritingSession.begin(repository, { owner: OWNER, compressionLevel: 1, discard: false });
+  try {
+    const statistics = { files: 1, directories: 0, bytes: root.sizeBytes ?? 0, bytesAddedRaw: 0, bytesAddedStored: 0, chunksAdded: 0, sourceErrors: 0 };
+    const time = repository.clock.nowPair();
+    await session.commit(({ id, gcNumber }) => ({
+      id, gcNumber, kind: 'full', startedAt: time, finishedAt: time, host: OWNER.host, hostId: OWNER.hostId, user: OWNER.user, series: 'test', tags: [],
+      components: [{ name: sourcePath, isConfiguration: false, sourcePath: utf8(sourcePath), root }], statistics, program: 'snap test', chunkers: [], protected: false,
+    }));
+  } finally {
+    await session.end();
+  }
 }

@@ -7,19 +7,32 @@ import { MemoryBackend } from '../../src/backend/memory.ts';
 import { FilesTarget } from '../../src/targets/files.ts';
 import { compilePatterns } from '../../src/sources/path-patterns.ts';
 import type { SnapEvent } from '../../src/usecases/events.ts';
+import { restore } from '../../src/usecases/restore.ts';
+import { resolveSnapshot } from '../../src/usecases/select-snapshots.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
-import { packName, PREFIXES } from '../../src/format/object-names.ts';
+import { PREFIXES } from '../../src/format/object-names.ts';
 import { compareTrees, describeTree } from '../support/describe-tree.ts';
-import { backupPath, makeRepository, memoryBackend, reopen, SMALL_CHUNKS, temporaryDirectory } from '../support/memory-repository.ts';
-import { entryOf, flipBit, frameOfDirectory, frameOfFile, restoreTo } from '../support/read-jobs.ts';
+import { backupPath, engines, makeRepository, memoryBackend, OWNER, reopen, SMALL_CHUNKS } from '../support/memory-repository.ts';
+import { commitComponent, flipBit, frameOfDirectory, frameOfFile, memoryDirectory, restoreTo } from '../support/read-jobs.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
 const random = new SeededRandom(5);
 const OLD = new Date('2020-02-02T02:02:02.123Z');
 
+/** The long value is stored as chunks; not every file system takes it. */
+const SET_XATTRS = `
+import os, sys
+for path in sys.argv[1:]:
+    os.setxattr(path, 'user.short', b'v')
+    try:
+        os.setxattr(path, 'user.long', os.urandom(20000))
+    except OSError:
+        pass
+`;
+
 /** Directories, small and large files, zeros, links of both kinds, an extended attribute. */
 function sampleTree(): string {
-  const root = temporaryDirectory();
+  const root = memoryDirectory();
   mkdirSync(join(root, 'a/b/c'), { recursive: true });
   mkdirSync(join(root, 'void'));
   writeFileSync(join(root, 'a/one.txt'), 'one');
@@ -33,7 +46,7 @@ function sampleTree(): string {
   linkSync(join(root, 'a/b/large'), join(root, 'a/b/large-too'));
   symlinkSync('../nowhere', join(root, 'a/link'));
   linkSync(join(root, 'a/link'), join(root, 'a/link-too'));
-  execFileSync('python3', ['-c', "import os,sys\nos.setxattr(sys.argv[1], 'user.short', b'v')", join(root, 'a/one.txt')]);
+  execFileSync('python3', ['-c', SET_XATTRS, join(root, 'a/one.txt'), join(root, 'a')]);
   for (const path of ['a/one.txt', 'a/empty', 'a/b/large', 'a/b/twice', 'a/b/c/holes', 'a/b', 'void']) utimesSync(join(root, path), OLD, OLD);
   return root;
 }
@@ -42,7 +55,7 @@ async function sample(backend: MemoryBackend = memoryBackend()): Promise<{ repos
   const repository = await makeRepository(backend, { chunker: SMALL_CHUNKS });
   const root = sampleTree();
   await backupPath(repository, root);
-  return { repository, root, target: temporaryDirectory(), backend };
+  return { repository, root, target: memoryDirectory(), backend };
 }
 
 async function differences(root: string, target: string): Promise<string[]> {
@@ -74,7 +87,7 @@ describe('a restore', () => {
 
   test('never replaces a symlink by a directory that only leads to what was backed up', async () => {
     const { repository, root, target } = await sample();
-    symlinkSync(temporaryDirectory(), join(target, root.split('/')[1]!));
+    symlinkSync(memoryDirectory(), join(target, root.split('/')[1]!));
     expect(await restoreTo(repository, target)).toMatchObject({ status: 'partial', filesRestored: 0, problems: [{ code: 'TARGET_OCCUPIED' }] });
   });
 
@@ -150,9 +163,6 @@ describe('a restore', () => {
         return super.writeFile(parent, entry, isHit ? content.map(bytes => new Uint8Array(bytes.length)) : content);
       }
     }
-    const { restore } = await import('../../src/usecases/restore.ts');
-    const { resolveSnapshot } = await import('../../src/usecases/select-snapshots.ts');
-    const { engines, OWNER } = await import('../support/memory-repository.ts');
     const report = await restore(repository, new ForgetfulTarget({ path: utf8(target) }), {
       engines, owner: OWNER, snapshot: await resolveSnapshot(repository, 'latest'), path: utf8(root), overwrite: 'always', delete: false, dryRun: false,
       verify: true, sparse: false, setsOwner: true,
@@ -164,7 +174,7 @@ describe('a restore', () => {
     const { repository, root, target } = await sample();
     await restoreTo(repository, target, { path: root, include: compilePatterns([{ text: '*.txt' }]) });
     expect((await describeTree(target)).size).toBe(3); // the target, a, a/one.txt
-    const rest = temporaryDirectory();
+    const rest = memoryDirectory();
     await restoreTo(repository, rest, { path: root, exclude: compilePatterns([{ text: 'b' }, { text: '*.txt' }]) });
     expect([...(await describeTree(rest)).keys()].sort()).toEqual(['', 'a', 'a/empty', 'a/link', 'a/link-too', 'a/zz-one', 'void']);
   });
@@ -205,9 +215,6 @@ describe('a restore', () => {
         return 1000;
       }
     }
-    const { restore } = await import('../../src/usecases/restore.ts');
-    const { resolveSnapshot } = await import('../../src/usecases/select-snapshots.ts');
-    const { engines, OWNER } = await import('../support/memory-repository.ts');
     const options = {
       engines, owner: OWNER, snapshot: await resolveSnapshot(repository, 'latest'), path: utf8(root), overwrite: 'if-changed', delete: false, dryRun: false,
       verify: false, sparse: false, setsOwner: true,
@@ -225,10 +232,11 @@ describe('a restore from a damaged repository', () => {
     const { repository, root, target, backend } = await sample();
     await flipBit(backend, await frameOfFile(repository, `${root}/a/b/large`, 20));
     const report = await restoreTo(repository, target, { path: root });
-    expect(report).toMatchObject({ status: 'partial', problemsTotal: 0 });
+    // A value of an attribute may share the frame; then its file is there, without it.
+    expect(report).toMatchObject({ status: 'partial', problems: report.problems.filter(({ message }) => message.includes('extended attribute')) });
     const hit = report.findings.map(({ files }) => Buffer.from(files[0]!.path).toString());
     expect(hit).toContain(`${root}/a/b/large`);
-    expect(report.findings[0]).toMatchObject({ severity: 'damage', message: expect.stringMatching(/^Bytes \d+ to \d+.* of the file cannot be restored: /) });
+    expect(report.findings.find(({ files }) => Buffer.from(files[0]!.path).toString().endsWith('/large'))).toMatchObject({ severity: 'damage', message: expect.stringMatching(/^Bytes \d+ to \d+.* of the file cannot be restored: /) });
     const names = new Set(hit.map(path => path.slice(root.length + 1)));
     for (const line of await differences(root, target)) {
       const path = JSON.parse(line.slice(0, line.indexOf('": ') + 1)) as string;
@@ -314,11 +322,26 @@ describe('a restore from a damaged repository', () => {
     expect(report).toMatchObject({ status: 'complete', findings: [] });
     expect(await differences(root, target)).toEqual([]);
     expect([...hidden.keys()].some(name => moved.has(name))).toBe(false);
-    expect(packName('data', 'ab'.repeat(16) as never)).toContain('packs/d/ab/');
   });
 
   test('says in the report when parts were unreadable at backup time', async () => {
-    const { repository, root } = await sample();
-    expect((await entryOf(repository, `${root}/a/one.txt`)).damagedSpans).toBeUndefined();
+    const repository = await makeRepository();
+    const target = memoryDirectory();
+    await commitComponent(repository, '/disk/image', {
+      name: new Uint8Array(0), type: 'file', mode: 0o600, mtime: [77, 0], flags: 4, sizeBytes: 10_000, content: [{ id: undefined, lengthBytes: 10_000 }],
+      damagedSpans: [{ offset: 512, length: 512 }],
+    });
+    const report = await restoreTo(repository, target, { path: '/disk/image' });
+    expect(report).toMatchObject({ status: 'partial', filesRestored: 1, findings: [], problems: [{ code: 'ENTRY_UNREADABLE', message: expect.stringMatching(/^Bytes 512 to 1023 /) }] });
+    expect(readFileSync(join(target, 'image'))).toEqual(Buffer.alloc(10_000));
+  });
+
+  test('goes on without an index segment that is damaged', async () => {
+    const { root, target, backend } = await sample();
+    const [segment] = [...backend.snapshotState().keys()].filter(name => name.startsWith(PREFIXES.segments));
+    await flipBit(backend, { object: segment!, offset: 0, length: (await backend.read(segment!)).length });
+    const report = await restoreTo(await reopen(backend), target, { path: root });
+    expect(report.status).toBe('partial');
+    expect(report.findings.map(({ object, name }) => [object, name === segment])).toEqual([['index segment', true], ['tree', false]]);
   });
 });

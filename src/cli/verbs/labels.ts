@@ -37,10 +37,10 @@ type Change = (repository: OpenRepository, records: readonly SnapshotRecord[], j
 
 function relabel(context: VerbContext<typeof FILTER_FLAGS>, change: Change): Promise<Result> {
   return runJob(context, job => withRepository(context, job.context, async repository => {
-    const { records, result } = await findSnapshots(repository, context.operands, context.flags, job.context);
+    const records = await findSnapshots(repository, context.operands, context.flags, job.context);
     const changed = (await change(repository, records, job)).filter(({ from, to }) => from !== to);
     print(context, changed);
-    return result;
+    return job.result();
   }));
 }
 

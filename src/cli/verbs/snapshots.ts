@@ -7,9 +7,9 @@ import type { RunVerb, VerbContext } from '../verb.ts';
 
 export const runSnapshots: RunVerb<typeof SNAPSHOTS_FLAGS> = context => runJob(context, job =>
   withRepository(context, job.context, async repository => {
-    const { records, result } = await findSnapshots(repository, context.operands, context.flags, job.context);
+    const records = await findSnapshots(repository, context.operands, context.flags, job.context);
     print(context, newestOfSeries(records, context.flags.latest));
-    return result;
+    return job.result();
   }));
 
 function newestOfSeries(records: readonly SnapshotRecord[], latest: number | undefined): SnapshotRecord[] {
