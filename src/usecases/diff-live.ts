@@ -3,19 +3,20 @@
  * read and compared with the chunks of the snapshot.
  */
 import { equalBytes, type Bytes } from '../base/bytes.ts';
-import { throwIfAborted } from '../base/errors.ts';
+import { SnapError, throwIfAborted } from '../base/errors.ts';
 import { StatRecords, unpackNames } from '../base/stat-record.ts';
 import { compareNames, storableTime, type Entry } from '../format/tree-node.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
-import type { DirectorySlice, EntryDetails, SourceRoot, TreeSource } from '../sources/source.ts';
+import type { DirectorySlice, EntryDetails, SourceProblem, SourceRoot, TreeSource } from '../sources/source.ts';
 import { withSession, type BrowseOptions, type SeenDamage, type SnapshotPart } from './browsing.ts';
 import { salvageValue } from './chunk-salvage.ts';
 import { ContentComparison, type ReadRange } from './content-comparison.ts';
-import { DirectoryCursor, type Difference } from './diff.ts';
+import type { Difference } from './diff.ts';
+import { DirectoryCursor } from './directory-cursor.ts';
 import { entryTypeOf } from './entry-factory.ts';
 import { hasSameMetadata, isSameXattrs } from './entry-comparison.ts';
-import type { JobContext } from './events.ts';
+import { isolated, type JobContext } from './events.ts';
 import { displayPath, joinPath, pathNames } from './path-bytes.ts';
 import { SnapshotTree, type Place } from './snapshot-tree.ts';
 import { TreeWalk } from './tree-walk.ts';
@@ -37,7 +38,9 @@ export interface DiffLiveOptions extends BrowseOptions {
 
 /**
  * `path` of a difference is the live one, `before` is what the snapshot has. Each root of the source is compared with the part
- * of the snapshot when that has a path, else with what the snapshot holds at the path of the root.
+ * of the snapshot when that has a path, else with what the snapshot holds at the path of the root. What cannot be read, on
+ * either side, is neither added nor removed nor changed; on the live side it becomes an event. Of a directory that only leads
+ * to what was backed up, only the way there is compared: the rest was never to be in the snapshot.
  * @throws PATH_NOT_IN_SNAPSHOT; DAMAGE_FOUND at the end, when parts could not be read
  */
 export function diffLive(
@@ -45,7 +48,7 @@ export function diffLive(
 ): AsyncGenerator<Difference> {
   return withSession(repository, options, [part.snapshot], context, async function* diff(session, damage) {
     const tree = new SnapshotTree(session.trees, part.snapshot.snapshot);
-    yield* new LiveDiff(session, tree, source, options, damage).run(part.path);
+    yield* new LiveDiff(session, tree, source, options, damage, context).run(part.path);
     await source.finish();
   });
 }
@@ -62,10 +65,11 @@ class LiveDiff {
   readonly #options: DiffLiveOptions;
   readonly #damage: SeenDamage;
   readonly #comparison: ContentComparison;
+  readonly #report: (problem: SourceProblem) => void;
   /** Live directories under way, by their number in the walk; undefined when the snapshot does not have them. */
   readonly #directories = new Map<number, Known | undefined>();
 
-  constructor(session: ReadingSession, tree: SnapshotTree, source: TreeSource, options: DiffLiveOptions, damage: SeenDamage) {
+  constructor(session: ReadingSession, tree: SnapshotTree, source: TreeSource, options: DiffLiveOptions, damage: SeenDamage, context: JobContext) {
     this.#session = session;
     this.#tree = tree;
     this.#source = source;
@@ -73,25 +77,27 @@ class LiveDiff {
     this.#damage = damage;
     const { kernel, keys } = session.repository;
     this.#comparison = new ContentComparison(kernel.createHasher(keys.content.idKeyData));
+    const emit = isolated(context.onEvent);
+    this.#report = ({ path, during, error: { code, message } }) => {
+      if (context.counters !== undefined) context.counters.problems++;
+      emit({ type: 'problem-found', path, during, code, message });
+    };
   }
 
   async *run(path: Bytes | undefined): AsyncGenerator<Difference> {
     for (const root of await this.#source.open(this.#damage.call)) {
       const place = await this.#tree.get(path ?? root.path, this.#damage.call);
-      const details = this.#source.rootDetails(root, problem => { this.#problem(problem); });
+      const details = this.#source.rootDetails(root, this.#report);
       const live = makeLive(new Uint8Array(0), new StatRecords(root.stat), 0, details);
       yield* this.#both(root.path, place, live, root.directory);
     }
     for (const slice of this.#source.slices(this.#damage.call)) yield* this.#slice(slice);
   }
 
-  #problem({ path, error }: { readonly path: Bytes; readonly error: Parameters<SeenDamage['add']>[2] }): void {
-    this.#damage.add(path, `'${displayPath(path)}'`, error);
-  }
-
   async *#slice(slice: DirectorySlice): AsyncGenerator<Difference> {
     throwIfAborted(this.#damage.call.signal);
-    for (const problem of slice.problems) this.#problem(problem);
+    for (const problem of slice.problems) this.#report(problem);
+    if (!this.#directories.has(slice.directory)) return; // beside what was backed up
     const known = this.#directories.get(slice.directory);
     const names = unpackNames(slice.names, slice.count);
     const stats = new StatRecords(slice.stats);
@@ -106,32 +112,33 @@ class LiveDiff {
         yield { path, change: 'added', after: live };
         continue;
       }
-      const place = yield* this.#upTo(known.cursor, slice.path, name);
+      const place = yield* this.#upTo(known.cursor, slice, name);
       if (place !== undefined) yield* this.#both(path, place, live, child);
-      else {
+      else if (known.cursor.place.isStored && known.cursor.isWhole) { // what damage hides was not added
         if (child !== 0) this.#directories.set(child, undefined);
         yield { path, change: 'added', after: live };
       }
     }
     if (!slice.isLast) return;
-    if (known !== undefined) yield* this.#upTo(known.cursor, slice.path, undefined);
+    if (known !== undefined) yield* this.#upTo(known.cursor, slice, undefined);
     this.#directories.delete(slice.directory);
   }
 
   /** Everything of the snapshot before a name is gone; returns what it has under the name. Without a name: up to the end. */
-  async *#upTo(cursor: DirectoryCursor, directory: Bytes, name: Bytes | undefined): AsyncGenerator<Difference, Place | undefined> {
+  async *#upTo(cursor: DirectoryCursor, { path, isWhole }: DirectorySlice, name: Bytes | undefined): AsyncGenerator<Difference, Place | undefined> {
     for (let entry = await cursor.peek(); entry !== undefined; entry = await cursor.peek()) {
       const order = name === undefined ? -1 : compareNames(entry.name, name);
       if (order > 0) return undefined;
-      const place = this.#tree.child(cursor.place, cursor.take());
+      cursor.advance();
+      const place = this.#tree.child(cursor.place, entry);
       if (order === 0) return place;
-      yield* this.#removed(joinPath(directory, entry.name), place);
+      if (isWhole) yield* this.#removed(joinPath(path, entry.name), place);
     }
     return undefined;
   }
 
   async *#removed(path: Bytes, place: Place): AsyncGenerator<Difference> {
-    yield { path, change: 'removed', before: place.entry };
+    if (place.isStored) yield { path, change: 'removed', before: place.entry };
     if (place.entry.type === 'directory') yield* this.#removedBelow(path, place);
   }
 
@@ -139,7 +146,7 @@ class LiveDiff {
     const skipped = pathNames(place.path).length;
     const walk: TreeWalk = new TreeWalk(this.#tree, this.#damage.readOptions(() => walk.current));
     for await (const step of walk.steps(place)) {
-      if (step.kind === 'leave') continue;
+      if (step.kind === 'leave' || (step.kind === 'enter' && !step.place.isStored)) continue;
       const entry = step.kind === 'enter' ? step.place.entry : step.entry;
       const directory = step.kind === 'enter' ? step.place.parent! : step.directory;
       yield { path: [...pathNames(directory.path).slice(skipped), entry.name].reduce(joinPath, path), change: 'removed', before: entry };
@@ -150,7 +157,7 @@ class LiveDiff {
   async *#both(path: Bytes, place: Place, live: Entry, child: SourceRoot['directory']): AsyncGenerator<Difference> {
     const { entry } = place;
     const areDirectories = entry.type === 'directory' && live.type === 'directory';
-    if (child !== 0) this.#directories.set(child, areDirectories ? { cursor: new DirectoryCursor(this.#tree, place, this.#damage) } : undefined);
+    if (child !== 0) this.#directories.set(child, areDirectories ? { cursor: new DirectoryCursor(this.#tree, place, this.#damage.readOptions(() => place)) } : undefined);
     if (entry.type !== live.type) {
       yield { path, change: 'type', before: entry, after: live };
       if (entry.type === 'directory') yield* this.#removedBelow(path, place);
@@ -161,16 +168,19 @@ class LiveDiff {
   }
 
   async #differs(path: Bytes, entry: Entry, live: Entry): Promise<boolean> {
-    if (entry.type === 'symlink') return !equalBytes(entry.linkTarget!, live.linkTarget ?? new Uint8Array(0));
+    if (entry.type === 'symlink') return live.linkTarget !== undefined && !equalBytes(entry.linkTarget!, live.linkTarget);
     if (entry.type === 'character-device' || entry.type === 'block-device') return entry.device![0] !== live.device![0] || entry.device![1] !== live.device![1];
     if (entry.type !== 'file') return false;
     if (entry.sizeBytes !== live.sizeBytes) return true;
-    if (this.#options.openFile !== undefined) return !await this.#hasSameBytes(this.#options.openFile(path), entry);
+    if (this.#options.openFile !== undefined) return !await this.#hasSameBytes(path, this.#options.openFile(path), entry);
     return entry.mtime[0] !== live.mtime[0] || entry.mtime[1] !== live.mtime[1];
   }
 
-  async #hasSameBytes(file: LiveFile | undefined, entry: Entry): Promise<boolean> {
-    if (file === undefined) return false;
+  async #hasSameBytes(path: Bytes, file: LiveFile | undefined, entry: Entry): Promise<boolean> {
+    if (file === undefined) {
+      this.#report({ path, during: 'read', error: new SnapError('ENTRY_UNREADABLE', `Cannot read '${displayPath(path)}' to compare it`) });
+      return true;
+    }
     try {
       return await this.#comparison.holdsAll(file.read, this.#session.trees.content(entry, this.#damage.call));
     } finally {
@@ -195,7 +205,7 @@ class LiveDiff {
     for (let i = 0; i < slice.count; i++) {
       if (stats.errno(i) === 0 && (this.#options.withXattrs || entryTypeOf(stats.type(i)) === 'symlink')) wanted.push(i);
     }
-    const details = wanted.length === 0 ? [] : this.#source.details(slice, wanted, problem => { this.#problem(problem); });
+    const details = wanted.length === 0 ? [] : this.#source.details(slice, wanted, this.#report);
     const byIndex = new Map(wanted.map((index, k) => [index, details[k]]));
     return i => byIndex.get(i);
   }

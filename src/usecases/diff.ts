@@ -1,9 +1,13 @@
-/** Compares two snapshots, or parts of them, in one walk over both that leaves out directories which are the same. */
+/**
+ * Compares two snapshots, or parts of them, in one walk over both that leaves out directories, and parts of large ones, which
+ * are the same.
+ */
 import { equalBytes, type Bytes } from '../base/bytes.ts';
 import { throwIfAborted } from '../base/errors.ts';
-import { compareNames, type Entry } from '../format/tree-node.ts';
+import type { Entry } from '../format/tree-node.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { withSession, type BrowseOptions, type SeenDamage, type SnapshotPart } from './browsing.ts';
+import { DirectoryCursor, nextPair } from './directory-cursor.ts';
 import { compareEntries, hasSameMetadata } from './entry-comparison.ts';
 import type { JobContext } from './events.ts';
 import { joinPath } from './path-bytes.ts';
@@ -20,7 +24,11 @@ export interface Difference {
   readonly after?: Entry | undefined;
 }
 
-/** @throws PATH_NOT_IN_SNAPSHOT; DAMAGE_FOUND at the end, when parts could not be read */
+/**
+ * Directories that only lead to what was backed up are neither added nor removed; nor is what the other side may hold in a
+ * part that could not be read.
+ * @throws PATH_NOT_IN_SNAPSHOT; DAMAGE_FOUND at the end, when parts could not be read
+ */
 export function diffSnapshots(
   repository: OpenRepository, first: SnapshotPart, second: SnapshotPart, options: BrowseOptions, context: JobContext = {},
 ): AsyncGenerator<Difference> {
@@ -51,20 +59,19 @@ class TreeDiff {
     this.#damage = damage;
   }
 
-  async *run(before: Place, after: Place): AsyncGenerator<Difference> {
-    yield* this.#compare(after.path, before, after);
+  async *run(first: Place, second: Place): AsyncGenerator<Difference> {
+    yield* this.#compare(second.path, first, second);
     for (let pair = this.#pairs.at(-1); pair !== undefined; pair = this.#pairs.at(-1)) {
       throwIfAborted(this.#damage.call.signal);
-      const [left, right] = [await pair.before.peek(), await pair.after.peek()];
-      if (left === undefined && right === undefined) {
+      const next = await nextPair(pair.before, pair.after);
+      if (next === undefined) {
         this.#pairs.pop();
         continue;
       }
-      const order = left === undefined ? 1 : right === undefined ? -1 : compareNames(left.name, right.name);
-      const removed = order <= 0 ? this.#before.child(pair.before.place, pair.before.take()) : undefined;
-      const added = order >= 0 ? this.#after.child(pair.after.place, pair.after.take()) : undefined;
-      const name = (removed ?? added)!.entry.name;
-      yield* this.#compare(joinPath(pair.after.place.path, name), removed, added);
+      const before = next.before === undefined ? undefined : this.#before.child(pair.before.place, next.before);
+      const after = next.after === undefined ? undefined : this.#after.child(pair.after.place, next.after);
+      const { name } = (before ?? after)!.entry;
+      yield* this.#compare(joinPath(pair.after.place.path, name), before, after);
     }
   }
 
@@ -78,15 +85,19 @@ class TreeDiff {
     const change = areDirectories ? metadataOnly(before, after) : compareEntries(before.entry, after.entry);
     if (change !== 'same') yield { path, change, before: before.entry, after: after.entry };
     if (areDirectories) {
-      if (!isSameTree(before, after)) this.#pairs.push({ before: new DirectoryCursor(this.#before, before, this.#damage), after: new DirectoryCursor(this.#after, after, this.#damage) });
+      if (!isSameTree(before, after)) this.#pairs.push({ before: this.#cursor(this.#before, before), after: this.#cursor(this.#after, after) });
     } else if (change === 'type') {
       if (before.entry.type === 'directory') yield* this.#below('removed', this.#before, before, path);
       if (after.entry.type === 'directory') yield* this.#below('added', this.#after, after, path);
     }
   }
 
+  #cursor(tree: SnapshotTree, place: Place): DirectoryCursor {
+    return new DirectoryCursor(tree, place, this.#damage.readOptions(() => place));
+  }
+
   async *#all(change: 'added' | 'removed', tree: SnapshotTree, place: Place, path: Bytes): AsyncGenerator<Difference> {
-    yield one(change, path, place.entry);
+    if (place.isStored) yield one(change, path, place.entry);
     if (place.entry.type === 'directory') yield* this.#below(change, tree, place, path);
   }
 
@@ -101,7 +112,7 @@ class TreeDiff {
       const entry = step.kind === 'enter' ? step.place.entry : step.entry;
       const entryPath = joinPath(paths.at(-1)!, entry.name);
       if (step.kind === 'enter') paths.push(entryPath);
-      yield one(change, entryPath, entry);
+      if (step.kind === 'entry' || step.place.isStored) yield one(change, entryPath, entry);
     }
   }
 }
@@ -118,33 +129,4 @@ function metadataOnly(before: Place, after: Place): 'metadata' | 'same' {
 function isSameTree(before: Place, after: Place): boolean {
   const [a, b] = [before.entry.directoryNode, after.entry.directoryNode];
   return a !== undefined && b !== undefined && equalBytes(a, b) && before.isPlain && after.isPlain;
-}
-
-/** Entries of a directory, one after the other. */
-export class DirectoryCursor {
-  readonly place: Place;
-  readonly #leaves: AsyncGenerator<readonly Entry[]>;
-  #leaf: readonly Entry[] = [];
-  #next = 0;
-  #isDone = false;
-
-  constructor(tree: SnapshotTree, place: Place, damage: SeenDamage) {
-    this.place = place;
-    this.#leaves = tree.leaves(place, damage.readOptions(() => place));
-  }
-
-  async peek(): Promise<Entry | undefined> {
-    while (this.#next === this.#leaf.length && !this.#isDone) {
-      const { done, value } = await this.#leaves.next();
-      this.#isDone = done === true;
-      this.#leaf = done === true ? [] : value;
-      this.#next = 0;
-    }
-    return this.#leaf[this.#next];
-  }
-
-  /** After `peek` gave an entry. */
-  take(): Entry {
-    return this.#leaf[this.#next++]!;
-  }
 }

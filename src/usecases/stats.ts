@@ -1,138 +1,195 @@
 /**
  * What snapshots take: to restore, deduplicated, stored, and what each of them alone holds. Every distinct tree node is read
- * at most twice: once for the first snapshot that reaches it, and once when a second one does.
+ * once. Memory: about 20 bytes for each chunk of the packs that are looked at (see `ReachedChunks` and `ChunkNumbers`).
  */
+import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import { mapBounded } from '../base/concurrency.ts';
 import { throwIfAborted } from '../base/errors.ts';
 import type { ChunkLocation } from '../cache/cache.ts';
-import { frameRecordAt } from '../format/frame.ts';
 import type { ChunkId } from '../format/ids.ts';
-import type { ContentItem, Entry } from '../format/tree-node.ts';
+import type { ContentItem, Entry, TreeNode } from '../format/tree-node.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { ReadingSession } from '../repository/reading-session.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
+import { checkContentNode, checkDirectoryNode } from '../repository/tree-reader.ts';
 import type { BrowseOptions } from './browsing.ts';
-import { salvageChunk } from './chunk-salvage.ts';
-import { ChunkMap } from './chunk-map.ts';
-import { newCounters, type Counters, type JobContext } from './events.ts';
+import { ChunkNumbers } from './chunk-numbers.ts';
+import { newCounters, type JobContext } from './events.ts';
 import { missingChunk } from './frame-loader.ts';
+import { NO_PARENT, ReachedChunks } from './reached-chunks.ts';
 import type { StatsReport } from './reports.ts';
+import { StoredShares } from './stored-shares.ts';
 
-/** Owner of what several snapshots reach; smaller numbers are that of one snapshot, from 1. */
-const SHARED = 0xffff;
+/** Nodes that are looked for at once; those of one frame are read one after the other, since the first read brings them all. */
+const BATCH_NODES = 32;
+const PARALLEL_READS = 8;
 
-/** @throws CHUNK_MISSING, ... for a damaged repository, whose figures would mean nothing */
-export async function stats(repository: OpenRepository, records: readonly SnapshotRecord[], options: BrowseOptions, context: JobContext = {}): Promise<StatsReport> {
-  const counters = context.counters ?? newCounters();
-  counters.phase = 'reading';
-  counters.totalEntries = records.length;
-  const session = await ReadingSession.begin(repository, options.owner, records, { signal: context.signal });
+/**
+ * File sizes and counts are those that the snapshots say of themselves.
+ * @throws SNAPSHOT_NOT_FOUND, CANCELLED; CHUNK_MISSING and the like for a damaged repository, whose figures would mean nothing
+ */
+export async function stats(repository: OpenRepository, records: readonly SnapshotRecord[], { owner }: BrowseOptions, context: JobContext = {}): Promise<StatsReport> {
+  const { signal, counters = newCounters() } = context;
+  const session = await ReadingSession.begin(repository, owner, records, { signal });
   try {
-    const count = new ReachedChunks(session, records.length, counters, context.signal);
-    for (const [i, { snapshot }] of records.entries()) {
-      // Snapshots beyond the last number share whatever they reach.
-      for (const { root } of snapshot.components) await count.reach(root, Math.min(i + 1, SHARED));
-      counters.entriesDone = i + 1;
+    counters.phase = 'reading';
+    counters.totalEntries = records.length;
+    const walk = new ReachWalk(session, { signal });
+    for (const [number, { snapshot }] of records.entries()) {
+      await walk.reach(number, snapshot.components.map(({ root }) => root));
+      counters.entriesDone++;
+      counters.bytesDone = walk.rawBytes;
     }
-    const statistics = records.map(({ snapshot }) => snapshot.statistics);
-    return {
-      job: 'stats', snapshots: records.length, restoreBytes: statistics.reduce((sum, { bytes }) => sum + bytes, 0),
-      files: statistics.reduce((sum, { files }) => sum + files, 0), rawBytes: count.rawBytes, storedBytes: Math.round(count.storedBytes), chunks: count.chunks,
-      packs: session.view.packs.length, repositoryBytes: session.view.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-      perSnapshot: records.map(({ id, snapshot }, i) => ({
-        snapshotId: id, restoreBytes: snapshot.statistics.bytes, files: snapshot.statistics.files, uniqueBytes: Math.max(0, Math.round(count.uniqueBytes[i + 1] ?? 0)),
-      })),
-    };
+    return makeReport(session, records, walk);
   } finally {
     await session.end();
   }
 }
 
-class ReachedChunks {
-  readonly #session: ReadingSession;
-  readonly #owners: ChunkMap;
-  readonly #counters: Counters;
-  readonly #signal: AbortSignal | undefined;
-  /** By owner. Shares of frames are fractions. */
-  readonly uniqueBytes: Float64Array;
+function makeReport({ view: { packs } }: ReadingSession, records: readonly SnapshotRecord[], walk: ReachWalk): StatsReport {
+  const uniqueBytes = walk.reached.uniqueBytes(records.length);
+  const perSnapshot = records.map(({ id, snapshot: { statistics: { bytes, files } } }, number) => ({
+    snapshotId: id, restoreBytes: bytes, files, uniqueBytes: Math.round(uniqueBytes[number]!),
+  }));
+  return {
+    job: 'stats', snapshots: records.length, restoreBytes: sum(perSnapshot.map(({ restoreBytes }) => restoreBytes)), files: sum(perSnapshot.map(({ files }) => files)),
+    rawBytes: walk.rawBytes, storedBytes: Math.round(walk.storedBytes), chunks: walk.chunks,
+    packs: packs.length, repositoryBytes: sum(packs.map(({ sizeBytes }) => sizeBytes)), perSnapshot,
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** A node that was reached for the first time, with what its parent says of it. */
+interface PendingNode {
+  readonly id: ChunkId;
+  readonly number: number;
+  readonly location: ChunkLocation;
+  readonly depth: number;
+  /** Of a directory node below another one. */
+  readonly lastName: Bytes | undefined;
+  /** Of a content node. */
+  readonly sizeBytes: number | undefined;
+}
+
+class ReachWalk {
+  readonly reached = new ReachedChunks();
   rawBytes = 0;
   storedBytes = 0;
   chunks = 0;
+  readonly #session: ReadingSession;
+  readonly #options: CallOptions;
+  readonly #numbers: ChunkNumbers;
+  readonly #shares: StoredShares;
+  /** Last ones first, which keeps it short. */
+  readonly #pending: PendingNode[] = [];
+  /** Chunks that were in no usable pack, to be looked for again, with what is to be done when they are found. */
+  #missing: { readonly id: ChunkId; readonly found: (location: ChunkLocation) => void }[] = [];
+  #snapshot = 0;
 
-  constructor(session: ReadingSession, snapshots: number, counters: Counters, signal: AbortSignal | undefined) {
+  constructor(session: ReadingSession, options: CallOptions) {
     this.#session = session;
-    this.#owners = new ChunkMap(session.repository.cache.chunks);
-    this.#counters = counters;
-    this.#signal = signal;
-    this.uniqueBytes = new Float64Array(snapshots + 1);
+    this.#options = options;
+    const { chunks } = session.repository.cache;
+    this.#numbers = new ChunkNumbers(chunks);
+    this.#shares = new StoredShares(chunks);
   }
 
-  async reach(entry: Entry, owner: number): Promise<void> {
-    const pending = this.#entry(entry, owner);
-    if (pending !== undefined) await pending;
-    if (entry.directoryNode !== undefined) await this.#node(entry.directoryNode, owner);
+  /** Snapshots one after the other. */
+  async reach(snapshot: number, roots: readonly Entry[]): Promise<void> {
+    this.#snapshot = snapshot;
+    for (const root of roots) this.#entry(root, NO_PARENT);
+    await this.#lookForMissing();
+    while (this.#pending.length > 0) {
+      throwIfAborted(this.#options.signal);
+      await mapBounded(byFrame(this.#pending.splice(-BATCH_NODES)), PARALLEL_READS, async nodes => {
+        for (const node of nodes) this.#visit(node, checkNode(node, await this.#session.trees.node(node.id, this.#options)));
+      });
+      await this.#lookForMissing();
+    }
   }
 
-  /** The promise, if there is one, must be awaited before the next entry. */
-  #entry(entry: Entry, owner: number): Promise<void> | undefined {
-    const pending: Promise<void>[] = [];
-    const items = (list: readonly ContentItem[]): void => {
-      for (const item of list) {
-        const missing = this.#chunk(item, owner);
-        if (missing !== undefined) pending.push(missing);
-      }
-    };
-    if (entry.content !== undefined) items(entry.content);
-    if (entry.xattrs !== undefined) for (const { value } of entry.xattrs) if (!(value instanceof Uint8Array)) items(value);
-    if (entry.contentNode !== undefined) pending.push(this.#node(entry.contentNode, owner));
-    return pending.length === 0 ? undefined : Promise.all(pending).then(() => undefined);
+  #visit({ number, depth }: PendingNode, node: TreeNode): void {
+    switch (node.kind) {
+      case 'leaf':
+        for (const entry of node.entries) this.#entry(entry, number);
+        break;
+      case 'content-leaf':
+        this.#items(node.items, number);
+        break;
+      case 'interior':
+        for (const { id, lastName } of node.children) this.#node(id, number, { depth: depth + 1, lastName, sizeBytes: undefined });
+        break;
+      case 'content-interior':
+        for (const { id, sizeBytes } of node.children) this.#node(id, number, { depth: depth + 1, lastName: undefined, sizeBytes });
+        break;
+    }
   }
 
-  async #node(id: ChunkId, owner: number): Promise<void> {
-    throwIfAborted(this.#signal);
-    const { chunks } = this.#session.repository.cache;
-    const location = chunks.find(id);
-    // A node that has the owner already has it with everything below it.
-    if (location !== undefined && !this.#take(location, owner)) return;
-    const node = await this.#session.trees.node(id, { signal: this.#signal });
-    if (node.kind === 'interior' || node.kind === 'content-interior') for (const child of node.children) await this.#node(child.id, owner);
-    else if (node.kind === 'leaf') for (const entry of node.entries) await this.reach(entry, owner);
-    else for (const item of node.items) await this.#chunk(item, owner);
+  #entry({ content, xattrs, contentNode, directoryNode, sizeBytes = 0 }: Entry, parent: number): void {
+    if (content !== undefined) this.#items(content, parent);
+    if (xattrs !== undefined) for (const { value } of xattrs) if (!(value instanceof Uint8Array)) this.#items(value, parent);
+    if (contentNode !== undefined) this.#node(contentNode, parent, { depth: 0, lastName: undefined, sizeBytes });
+    if (directoryNode !== undefined) this.#node(directoryNode, parent, { depth: 0, lastName: undefined, sizeBytes: undefined });
   }
 
-  #chunk({ id, lengthBytes }: ContentItem, owner: number): Promise<void> | undefined {
-    if (id === undefined) return undefined;
+  #items(items: readonly ContentItem[], parent: number): void {
+    for (const { id } of items) if (id !== undefined) this.#find(id, location => void this.#reachAt(location, parent));
+  }
+
+  #node(id: ChunkId, parent: number, place: Pick<PendingNode, 'depth' | 'lastName' | 'sizeBytes'>): void {
+    this.#find(id, location => {
+      const number = this.#reachAt(location, parent);
+      if (number !== undefined) this.#pending.push({ id, number, location, ...place });
+    });
+  }
+
+  #find(id: ChunkId, found: (location: ChunkLocation) => void): void {
     const location = this.#session.repository.cache.chunks.find(id);
-    if (location === undefined) return this.#refuse(id, lengthBytes);
-    this.#take(location, owner);
-    return undefined;
+    if (location === undefined) this.#missing.push({ id, found });
+    else found(location);
   }
 
-  /** Looks again before it gives up, since a prune may have moved the chunk. */
-  async #refuse(id: ChunkId, lengthBytes: number): Promise<void> {
-    const found = await salvageChunk(this.#session, id, lengthBytes, { signal: this.#signal });
-    if (!(found instanceof Uint8Array)) throw missingChunk(id);
+  /** A prune may have moved them while this session began. @throws CHUNK_MISSING */
+  async #lookForMissing(): Promise<void> {
+    if (this.#missing.length === 0) return;
+    if (this.#session.looks === 1) await this.#session.lookAgain(1, this.#options);
+    const missing = this.#missing;
+    this.#missing = [];
+    for (const { id, found } of missing) {
+      const location = this.#session.repository.cache.chunks.find(id);
+      if (location === undefined) throw missingChunk(id);
+      found(location);
+    }
   }
 
-  /** Notes who reaches the chunk. False when nothing changed. */
-  #take(location: ChunkLocation, owner: number): boolean {
-    const known = this.#owners.get(location);
-    if (known === owner || known === SHARED) return false;
-    const storedBytes = this.#storedShare(location);
-    this.#owners.set(location, known === 0 ? owner : SHARED);
-    if (known === 0) {
-      this.chunks++;
-      this.rawBytes += location.length;
-      this.storedBytes += storedBytes;
-      this.#counters.bytesDone += location.length;
-      if (owner !== SHARED) this.uniqueBytes[owner]! += storedBytes;
-    } else this.uniqueBytes[known]! -= storedBytes;
-    return true;
+  /** Its number, for the first time. */
+  #reachAt(location: ChunkLocation, parent: number): number | undefined {
+    const number = this.#numbers.of(location);
+    if (!this.reached.reach(number, parent, this.#snapshot)) return undefined;
+    const storedBytes = this.#shares.of(location);
+    this.reached.setSize(number, storedBytes);
+    this.chunks++;
+    this.rawBytes += location.length;
+    this.storedBytes += storedBytes;
+    return number;
   }
+}
 
-  /** The share of a chunk in the stored bytes of its frame. */
-  #storedShare({ pack, frame, length }: ChunkLocation): number {
-    const record = this.#session.repository.cache.chunks.pack(pack)!;
-    const { storedLength, rawLength } = frameRecordAt(record.frames, frame);
-    return storedLength * length / rawLength;
+function checkNode({ id, depth, lastName, sizeBytes }: PendingNode, node: TreeNode): TreeNode {
+  return sizeBytes === undefined ? checkDirectoryNode(id, node, lastName, depth) : checkContentNode(id, node, sizeBytes, depth);
+}
+
+function byFrame(nodes: readonly PendingNode[]): PendingNode[][] {
+  const groups = new Map<string, PendingNode[]>();
+  for (const node of nodes) {
+    const frame = `${node.location.pack}/${node.location.frame}`;
+    const group = groups.get(frame);
+    if (group === undefined) groups.set(frame, [node]);
+    else group.push(node);
   }
+  return [...groups.values()];
 }

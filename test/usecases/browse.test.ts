@@ -232,7 +232,7 @@ describe('statistics', () => {
     expect(report).toMatchObject({ snapshots: 2, repositoryBytes: stored, files: records.reduce((sum, { snapshot }) => sum + snapshot.statistics.files, 0) });
     expect(report.rawBytes).toBeGreaterThan(5000 + 90_000 + 91_000);
     expect(report.rawBytes).toBeLessThan(5000 + 90_000 + 91_000 + 10_000);
-    expect(report.storedBytes).toBeLessThan(stored);
+    expect(report.storedBytes).toBe(stored); // the snapshots reach everything, so they share all overhead too
     const [first, second] = report.perSnapshot;
     expect(first!.uniqueBytes).toBeGreaterThan(80_000);
     expect(second!.uniqueBytes).toBeGreaterThan(80_000);
