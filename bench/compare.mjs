@@ -1,20 +1,19 @@
 #!/usr/bin/env node
-/**
- * Compares snap with restic and BorgBackup: whole processes, interleaved, medians (performance design, section 13).
- *
- *   node bench/compare.mjs [--runs N] [--place DIR] [--tools snap,restic,borg] [SCENARIO ...]
- *
- * Scenarios: tree unchanged restore verify random rewritten inserted small. Without names all of them run. Data and
- * repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.
- */
+/** Compares snap with restic and BorgBackup: whole processes, interleaved, medians. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
 import { median, run, spread } from './measure.mjs';
 import { TOOLS } from './tools.mjs';
 
+const USAGE = `Compares snap with restic and BorgBackup, as far as they are installed.
+
+  node bench/compare.mjs [--runs N] [--place DIR] [--tools snap,restic,borg] [SCENARIO ...]
+
+Scenarios: tree unchanged restore verify random rewritten inserted small. Without names all of them run. Data and
+repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.`;
 const MiB = 1024 * 1024;
 const BIG = 2048 * MiB;
 const options = { runs: 5, place: join(tmpdir(), 'snap-bench'), tools: ['snap', 'restic', 'borg'] };
@@ -24,7 +23,10 @@ for (let i = 2; i < process.argv.length; i++) {
   if (word === '--runs') options.runs = Number(process.argv[++i]);
   else if (word === '--place') options.place = process.argv[++i];
   else if (word === '--tools') options.tools = process.argv[++i].split(',');
-  else wanted.push(word);
+  else if (word === '--help') {
+    console.log(USAGE);
+    process.exit(0);
+  } else wanted.push(word);
 }
 const data = join(options.place, 'data');
 const rows = [];
@@ -81,10 +83,12 @@ async function filled(tool, path) {
   await must(tool, tool.backup(path));
 }
 
-const target = join(options.place, 'target');
-function emptyTarget() {
-  rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
+// A new folder for every restore, and none removed before the end: ext4 looks long for free inodes after many were freed.
+const targets = join(options.place, 'targets');
+let target;
+function newTarget() {
+  mkdirSync(targets, { recursive: true });
+  target = mkdtempSync(join(targets, 'target-'));
 }
 
 console.log(`${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}, ${options.runs} runs, medians`);
@@ -96,7 +100,7 @@ if (tree !== undefined) execFileSync('sh', ['-c', `find '${tree}' -type f -print
 await scenario('tree', fresh, tool => tool.backup(tree));
 if (['unchanged', 'restore', 'verify'].some(needs)) for (const tool of Object.values(tools)) await filled(tool, tree);
 await scenario('unchanged', () => {}, tool => tool.backup(tree));
-await scenario('restore', emptyTarget, tool => tool.restore(target), emptyTarget);
+await scenario('restore', newTarget, tool => tool.restore(target));
 await scenario('verify', () => {}, tool => tool.verify);
 
 if (needs('random')) {
@@ -127,5 +131,6 @@ if (needs('small')) {
   await scenario('small', fresh, tool => tool.backup(folder));
 }
 
+rmSync(targets, { recursive: true, force: true });
 const results = new URL(`./results/${new Date().toISOString().slice(0, 10)}.json`, import.meta.url);
 writeFileSync(results, `${JSON.stringify(rows, undefined, 1)}\n`);
