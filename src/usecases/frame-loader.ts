@@ -18,10 +18,11 @@ import type { ExtractEngine } from './extract-engine.ts';
 
 /** Frames between wanted ones are read with them when the gap is at most this: one request costs more than the bytes. */
 export const MAX_GAP_BYTES: number = MiB / 2;
-/** Stored bytes of one read. */
-export const MAX_READ_BYTES: number = 8 * MiB;
-/** Content of one batch; some are under way at the same time, each in memory several times. */
-export const MAX_BATCH_BYTES: number = 4 * MiB;
+/** One read: stored bytes, and the content of the frames that are wanted from it. */
+export const MAX_READ_BYTES: number = 4 * MiB;
+export const MAX_READ_CONTENT_BYTES: number = 8 * MiB;
+/** Content of one batch for the engine; some are under way at the same time, each in memory several times. */
+const MAX_BATCH_BYTES: number = 2 * MiB;
 
 /** Tables that are kept, by the size of their records: enough for the packs under way. */
 const TABLE_CACHE_BYTES = 16 * MiB;
@@ -29,6 +30,8 @@ const TABLE_CACHE_BYTES = 16 * MiB;
 /** A frame that was asked for. */
 export interface LoadedFrame extends OpenedFrame {
   readonly frame: number;
+  /** Its place in the list of those that were asked for. */
+  readonly index: number;
   /** `TABLE_CHUNK_BYTES` each. */
   readonly chunks: Bytes;
 }
@@ -56,10 +59,10 @@ export class FrameLoader {
   }
 
   /**
-   * Frames of one pack, near each other; answers in their order, a damaged one without content.
+   * Frames of one pack, near each other and in the order of the pack; each is delivered once, a damaged one without content.
    * @throws OBJECT_NOT_FOUND, INVALID_RANGE, PACK_CORRUPT when nothing of the pack can be read this way; every other repository error
    */
-  async load(pack: PackRecord, frames: readonly number[], options: CallOptions = {}): Promise<LoadedFrame[]> {
+  async load(pack: PackRecord, frames: readonly number[], deliver: (loaded: LoadedFrame) => void, options: CallOptions = {}): Promise<void> {
     const { keys, backend } = this.#repository;
     const { table, first } = await this.#table(pack, options);
     const records = frames.map(frame => {
@@ -70,16 +73,17 @@ export class FrameLoader {
     const end = records.reduce((most, { offset, storedLength }) => Math.max(most, offset + storedLength), 0);
     const stored = await backend.read(packName(pack.type, pack.id), { offset: start, length: end - start }, options);
     this.bytesRead += stored.length;
-    const toOpen = records.map(({ offset, storedLength, rawLength, codec, flags }, i): FrameToOpen => {
-      const frame = frames[i]!;
-      const chunks = table.chunks.subarray(first[frame]! * TABLE_CHUNK_BYTES, first[frame + 1]! * TABLE_CHUNK_BYTES);
-      return { frame, stored: stored.subarray(offset - start, offset - start + storedLength), rawLength, codec, flags, chunks };
-    });
-    const opened = await this.#engine.extract({
-      suite: table.suite, frameKey: keys.packKeys(table).frameKey, framePrefix: encodeFramePrefix(table, keys.repositoryId), type: pack.type,
-      frames: toOpen, wantsContent: true,
-    }, options);
-    return opened.map((each, i) => ({ ...each, frame: frames[i]!, chunks: toOpen[i]!.chunks }));
+    const opening = { suite: table.suite, framePrefix: encodeFramePrefix(table, keys.repositoryId), type: pack.type, wantsContent: true };
+    const { frameKey } = keys.packKeys(table);
+    for (const { from, to } of splitBatches(records)) {
+      const batch = records.slice(from, to).map(({ offset, storedLength, rawLength, codec, flags }, i): FrameToOpen => {
+        const frame = frames[from + i]!;
+        const chunks = table.chunks.subarray(first[frame]! * TABLE_CHUNK_BYTES, first[frame + 1]! * TABLE_CHUNK_BYTES);
+        return { frame, stored: stored.subarray(offset - start, offset - start + storedLength), rawLength, codec, flags, chunks };
+      });
+      const opened = await this.#engine.extract({ ...opening, frameKey: frameKey.slice(), frames: batch }, options);
+      opened.forEach((each, i) => { deliver({ ...each, frame: frames[from + i]!, index: from + i, chunks: batch[i]!.chunks }); });
+    }
   }
 
   #table(pack: PackRecord, options: CallOptions): Promise<KeptTable> {
@@ -100,6 +104,13 @@ export class FrameLoader {
       this.#tables.set(pack.number, Promise.resolve({ table, first: firstChunks(table) }));
     }
     return { table, first: firstChunks(table) };
+  }
+}
+
+function* splitBatches(frames: readonly { readonly rawLength: number }[]): Generator<{ from: number; to: number }> {
+  for (let from = 0, to = 0; from < frames.length; from = to) {
+    for (let rawBytes = 0; to < frames.length && (to === from || rawBytes + frames[to]!.rawLength <= MAX_BATCH_BYTES); to++) rawBytes += frames[to]!.rawLength;
+    yield { from, to };
   }
 }
 

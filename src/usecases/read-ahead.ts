@@ -6,6 +6,7 @@ import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { MiB } from '../base/units.ts';
 import { frameRecordAt } from '../format/frame.ts';
+import { CHUNK_ID_BYTES } from '../format/ids.ts';
 import type { ContentItem } from '../format/tree-node.ts';
 import { isDamage } from '../repository/damage.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
@@ -109,21 +110,22 @@ export class ReadAhead {
     });
     const doubtful: number[] = [...plan.nowhere];
     await Promise.all(plan.reads.map(async read => {
+      const opened = new FrameChunks();
+      let delivered = 0;
       try {
-        const frames = await this.#loader.load(chunks.pack(read.pack)!, read.frames, options);
-        frames.forEach(({ content, chunks: packed }, k) => {
-          const opened = new FrameChunks();
+        await this.#loader.load(chunks.pack(read.pack)!, read.frames, ({ index, content, chunks: packed }) => {
+          delivered = index + 1;
           opened.open(packed);
-          for (const i of read.references.subarray(read.starts[k]!, read.starts[k + 1]!)) {
+          for (const i of read.references.subarray(read.starts[index]!, read.starts[delivered]!)) {
             const [offset, length] = [references.offsets[i]!, references.lengths[i]!];
-            const isThere = content !== undefined && opened.has(references.ids, i * 32, offset, length);
+            const isThere = content !== undefined && opened.has(references.ids, i * CHUNK_ID_BYTES, offset, length);
             if (isThere) slots[references.files[i]!] = { kind: 'bytes', bytes: content.subarray(offset, offset + length) };
             else doubtful.push(i);
           }
-        });
+        }, options);
       } catch (error) {
         if (!isDamage(error)) throw error;
-        doubtful.push(...read.references);
+        doubtful.push(...read.references.subarray(read.starts[delivered]!));
       }
     }));
     for (const i of doubtful) {

@@ -159,16 +159,18 @@ export class RestoreFiles {
   async #run(read: PlannedRead): Promise<void> {
     const { session, loader } = this.#parts;
     const record = session.repository.cache.chunks.pack(read.pack);
-    let frames: LoadedFrame[];
+    const doubtful: number[] = [];
+    let delivered = 0;
     try {
       if (record === undefined) return await this.#salvage(read.references);
-      frames = await loader.load(record, read.frames, this.#options);
+      await loader.load(record, read.frames, frame => {
+        delivered = frame.index + 1;
+        this.#deliver(frame, read.references.subarray(read.starts[frame.index]!, read.starts[delivered]!), doubtful);
+      }, this.#options);
     } catch (error) {
       if (!isDamage(error)) throw error;
-      return this.#salvage(read.references);
+      doubtful.push(...read.references.subarray(read.starts[delivered]!));
     }
-    const doubtful: number[] = [];
-    frames.forEach((frame, k) => { this.#deliver(frame, read.references.subarray(read.starts[k]!, read.starts[k + 1]!), doubtful); });
     await this.#salvage(doubtful);
   }
 

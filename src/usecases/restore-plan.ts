@@ -6,10 +6,10 @@ import { viewOf } from '../base/bytes.ts';
 import type { ChunkLocation, PackNumber, PackRecord } from '../cache/cache.ts';
 import { FRAME_RECORD_BYTES, readFrameRecord } from '../format/frame.ts';
 import { CHUNK_ID_BYTES, type ChunkId } from '../format/ids.ts';
-import { MAX_BATCH_BYTES, MAX_GAP_BYTES, MAX_READ_BYTES } from './frame-loader.ts';
+import { MAX_GAP_BYTES, MAX_READ_BYTES, MAX_READ_CONTENT_BYTES } from './frame-loader.ts';
 
-/** References in one window; each has an entry in memory at worst, so this bounds the memory of a restore. */
-export const WINDOW_REFERENCES = 65_536;
+/** References in one window; at worst each has an entry of its own in memory, about 1 KiB. A number has 16 bits in the plan. */
+export const WINDOW_REFERENCES = 16_384;
 
 /** In place of a pack number: a run of zeros. */
 export const ZEROS: PackNumber = 0;
@@ -158,7 +158,7 @@ function planPack({ pack, record, frames, starts }: PackGroup, references: Uint3
     let last = known[start]!.offset;
     for (; end < known.length; end++) {
       const { offset, storedLength, rawLength } = known[end]!;
-      const isTooMuch = offset - last > MAX_GAP_BYTES || offset + storedLength - known[start]!.offset > MAX_READ_BYTES || rawBytes + rawLength > MAX_BATCH_BYTES;
+      const isTooMuch = offset - last > MAX_GAP_BYTES || offset + storedLength - known[start]!.offset > MAX_READ_BYTES || rawBytes + rawLength > MAX_READ_CONTENT_BYTES;
       if (end > start && isTooMuch) break;
       rawBytes += rawLength;
       last = offset + storedLength;

@@ -21,8 +21,8 @@ import type { FindingList } from './findings.ts';
 import { frameError } from './frame-loader.ts';
 import type { DamageMap } from './verify-damage.ts';
 
-/** Stored bytes of one read and one batch. */
-const RANGE_BYTES = 8 * MiB;
+/** Stored bytes of one read and one batch; several are in memory at the same time, twice each. */
+const RANGE_BYTES = 4 * MiB;
 
 interface Frame extends TableFrame {
   readonly number: number;

@@ -124,7 +124,7 @@ async function readPacks(run: VerifyRun, needed: ReadonlySet<number>, read: Data
     read.bytes += bytes;
     counters.bytesDone += bytes;
   });
-  const jobs = new JobGroup(engine.capacity + 1);
+  const jobs = new JobGroup(engine.capacity);
   const left = new Map(wanted.map(pack => [pack.id, pack]));
   const add = async (pack: StoredPackObject, indexed: PackContent | undefined): Promise<void> => {
     left.delete(pack.id);

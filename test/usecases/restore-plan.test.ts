@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { viewOf } from '../../src/base/bytes.ts';
 import type { PackRecord } from '../../src/cache/cache.ts';
 import { FRAME_RECORD_BYTES } from '../../src/format/frame.ts';
-import { MAX_BATCH_BYTES, MAX_GAP_BYTES, MAX_READ_BYTES } from '../../src/usecases/frame-loader.ts';
+import { MAX_GAP_BYTES, MAX_READ_BYTES, MAX_READ_CONTENT_BYTES } from '../../src/usecases/frame-loader.ts';
 import { NOWHERE, planReads, RestoreWindow, ZEROS } from '../../src/usecases/restore-plan.ts';
 
 interface Frame {
@@ -61,7 +61,7 @@ describe('the plan of reads', () => {
           expect(starts).toHaveLength(frames.length + 1);
           if (frames.length > 1) {
             expect(end - start).toBeLessThanOrEqual(MAX_READ_BYTES);
-            expect(places.reduce((sum, { rawLength }) => sum + rawLength, 0)).toBeLessThanOrEqual(MAX_BATCH_BYTES);
+            expect(places.reduce((sum, { rawLength }) => sum + rawLength, 0)).toBeLessThanOrEqual(MAX_READ_CONTENT_BYTES);
           }
           frames.forEach((frame, k) => {
             expect(opened.has(`${pack}/${frame}`)).toBe(false);
