@@ -46,6 +46,7 @@ export const ERROR_CATALOGUE = {
   DENIED: { kind: 'denied', meaning: 'The storage refused the operation' },
   NO_SPACE: { kind: 'no-space', meaning: 'The storage or the disk is full' },
   INVALID_RANGE: { kind: 'corrupt', meaning: 'An object is shorter than the range that was asked for' },
+  ROLLBACK_SUSPECTED: { kind: 'guard', meaning: 'The repository lacks something that this host has seen in it before' },
   UNSUPPORTED_FORMAT: { kind: 'unsupported', meaning: 'The repository or an object needs a newer version of snap' },
   UNSUPPORTED_STORE: { kind: 'unsupported', meaning: 'The storage does not keep a promise that snap needs' },
   WORKER_FAILED: { kind: 'internal', meaning: 'A worker thread ended unexpectedly' },

@@ -64,17 +64,27 @@ export function sessionOwner(surroundings: Surroundings, host?: string): Session
   return { ...identity, host: host ?? identity.host, hostId: parseHostId(identity.hostId), program: `snap ${programVersion()}` };
 }
 
-/** @param create makes the place of a new repository */
+export interface BackendChoice {
+  /** Makes the place of a new repository. */
+  readonly create: boolean;
+  /** A writer removes what writers left in mid-write a day ago or longer. */
+  readonly tidies?: boolean;
+  readonly location?: string;
+}
+
 export async function withBackend<T>(
-  surroundings: Surroundings, job: JobContext, options: { readonly create: boolean; readonly location?: string }, work: (backend: Backend) => Promise<T>,
+  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend) => Promise<T>,
 ): Promise<T> {
   const { globals } = surroundings;
-  const { backend } = await openBackend(options.location ?? repositoryLocation(globals), {
+  const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
     uploadBytesPerSecond: globals.limitUpload, downloadBytesPerSecond: globals.limitDownload,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
-  return closing(backend, work);
+  return closing(backend, async () => {
+    if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
+    return work(backend);
+  });
 }
 
 /** The printable location of a repository that is there already; for looking before anybody is asked for a password. */
@@ -92,9 +102,9 @@ export async function existingRepository(surroundings: Surroundings, job: JobCon
 
 /** Opens the repository that the globals name, with the credential that they name or that a person types. */
 export function withRepository<T>(
-  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>,
+  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>, tidies: boolean = false,
 ): Promise<T> {
-  return withBackend(surroundings, job, { create: false }, async backend => {
+  return withBackend(surroundings, job, { create: false, tidies }, async backend => {
     // Nobody is asked for the password of a repository that is not there.
     if (!hasGivenCredential(surroundings)) await readConfigBytes(backend, job);
     const credential = await readCredential(surroundings);

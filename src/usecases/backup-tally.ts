@@ -1,6 +1,6 @@
 /** Counts what a backup does, reports problems and entries as events, and feeds the counters that a renderer polls. */
 import { concatBytes, utf8, type Bytes } from '../base/bytes.ts';
-import type { SourceProblem } from '../sources/source.ts';
+import type { SnapError } from '../base/errors.ts';
 import type { Change } from './directory-state.ts';
 import type { Counters, SnapEvent } from './events.ts';
 import { ProblemList } from './reports.ts';
@@ -47,7 +47,8 @@ export class BackupTally {
     this.#counters.entriesDone++;
   }
 
-  problem({ path, during, error }: SourceProblem): void {
+  /** Without a path the problem concerns the repository as a whole. */
+  problem({ path, during, error }: { readonly path: Bytes | undefined; readonly during: string; readonly error: SnapError }): void {
     this.problems.add({ path, during, code: error.code, message: error.message });
     this.#counters.problems++;
     this.#emit({ type: 'problem-found', path, during, code: error.code, message: error.message });

@@ -15,6 +15,7 @@ import { refuseEmptySource } from './guards.ts';
 import { IngestEngine, profilesOf } from './ingest-engine.ts';
 import { findParent } from './parent-snapshot.ts';
 import type { BackupReport } from './reports.ts';
+import { findRollback } from './rollback-check.ts';
 import { backupStream } from './stream-backup.ts';
 import { openTree, backupTree, type OpenedTree } from './tree-backup.ts';
 
@@ -46,9 +47,10 @@ export async function backup(repository: OpenRepository, source: Source, options
   });
   try {
     const { snapshots } = await loadSnapshots(repository, context);
+    const rollback = await findRollback(repository, snapshots, session.view.gcNumber, context);
     const parent = findParent(snapshots, { series: options.series, host: options.owner.host, paths: pathTexts(source, opened) });
     if (parent !== undefined) emit({ type: 'parent-found', snapshotId: parent.id, createdAt: parent.snapshot.startedAt[0] * 1000 });
-    const stored = await storeAndCommit({ repository, options, context, session, parent, startedAt, emit, counters, source, opened, snapshots, added });
+    const stored = await storeAndCommit({ repository, options, context, session, parent, startedAt, emit, counters, source, opened, snapshots, added, rollback });
     const { tally, committed, isUnchanged } = stored;
     if (committed !== undefined) {
       emit({ type: 'snapshot-created', snapshotId: committed.id });
@@ -70,6 +72,7 @@ interface StoreParts extends Omit<BackupRun, 'tally' | 'engine'> {
   readonly opened: OpenedTree | undefined;
   readonly snapshots: readonly SnapshotRecord[];
   readonly added: Added;
+  readonly rollback: readonly SnapError[];
 }
 
 interface Stored {
@@ -85,6 +88,7 @@ async function storeAndCommit(parts: StoreParts): Promise<Stored> {
   const kind = options.kind === 'incremental' && parent === undefined ? 'full' : options.kind;
   for (;;) {
     const tally = new BackupTally(counters, emit, listensToEntries(context));
+    for (const error of parts.rollback) tally.problem({ path: undefined, during: 'open', error });
     counters.phase = 'reading';
     const components = await storeComponents({ repository, options: { ...options, kind }, context, session, tally, counters, parent, startedAt: parts.startedAt }, source, opened);
     await finishSource(source);

@@ -9,6 +9,7 @@ import { encodeForgotten, encodeTombstone } from '../../src/format/tombstone.ts'
 import { parseRunId, type PackId, type SnapshotId } from '../../src/format/ids.ts';
 import { utf8 } from '../../src/base/bytes.ts';
 import type { MemoryBackend } from '../../src/backend/memory.ts';
+import { forgetSnapshot } from '../../src/repository/forget.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { establishView, listPacks } from '../../src/repository/session-view.ts';
 import { backup } from '../../src/usecases/backup.ts';
@@ -187,6 +188,28 @@ describe('a stream', () => {
     const failing = stream([utf8('half')], async () => { throw new Error('exit status 1'); });
     await expect(backup(repository, failing, backupOptions())).rejects.toMatchObject({ code: 'SOURCE_FAILED' });
     expect((await loadSnapshots(repository)).snapshots).toEqual([]);
+  });
+});
+
+describe('a repository that was rolled back', () => {
+  test('is noticed: the snapshot is made, and what is missing is a problem', async () => {
+    const backend = memoryBackend();
+    const root = sampleTree();
+    const repository = await makeRepository(backend);
+    const { snapshotId } = await backupPath(repository, root);
+    await backend.remove(`snapshots/${snapshotId}`);
+    const report = await backupPath(repository, root);
+    expect(report).toMatchObject({ status: 'partial', snapshotId: expect.any(String) });
+    expect(report.problems).toEqual([expect.objectContaining({ code: 'ROLLBACK_SUSPECTED', message: expect.stringContaining(snapshotId!) })]);
+    expect(await backupPath(repository, root)).toMatchObject({ status: 'complete' });
+  });
+
+  test('is not suspected when the snapshot was forgotten', async () => {
+    const repository = await makeRepository();
+    const root = sampleTree();
+    const { snapshotId } = await backupPath(repository, root);
+    await forgetSnapshot(repository, snapshotId as SnapshotId, 'test');
+    expect(await backupPath(repository, root)).toMatchObject({ status: 'complete' });
   });
 });
 

@@ -4,16 +4,13 @@ import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
 import type { MemoryBackend } from '../../src/backend/memory.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
-import { ReadingSession } from '../../src/repository/reading-session.ts';
 import { openFileTree } from '../../src/sources/files.ts';
 import type { TreeSource } from '../../src/sources/source.ts';
 import { backup } from '../../src/usecases/backup.ts';
 import { diffSnapshots, type Difference } from '../../src/usecases/diff.ts';
 import { diffLive, type LiveFile } from '../../src/usecases/diff-live.ts';
-import { DirectoryCursor, nextPair } from '../../src/usecases/directory-cursor.ts';
 import { newCounters, type SnapEvent } from '../../src/usecases/events.ts';
 import { listSnapshots } from '../../src/usecases/select-snapshots.ts';
-import { SnapshotTree } from '../../src/usecases/snapshot-tree.ts';
 import { backupOptions, backupPath, makeRepository, memoryBackend, OWNER, reopen, temporaryDirectory } from '../support/memory-repository.ts';
 import { flipBit, frameOfDirectory } from '../support/read-jobs.ts';
 
@@ -30,18 +27,6 @@ async function shown(differences: AsyncIterable<Difference>, root: string): Prom
 async function diff(repository: OpenRepository, root: string, from = 0, to = 1, context = {}): Promise<string[]> {
   const records = await listSnapshots(repository);
   return shown(diffSnapshots(repository, { snapshot: records[from]! }, { snapshot: records[to]! }, { owner }, context), root);
-}
-
-function fileName(i: number): string {
-  return `file-${String(i).padStart(5, '0')}-${'long'.repeat(50)}`;
-}
-
-/** A directory whose node tree has several leaves, since the names are long. */
-function manyFiles(count: number): string {
-  const root = temporaryDirectory();
-  mkdirSync(join(root, 'many'));
-  for (let i = 0; i < count; i++) writeFileSync(join(root, 'many', fileName(i)), '');
-  return root;
 }
 
 describe('a difference of snapshots', () => {
@@ -76,24 +61,6 @@ describe('a difference of snapshots', () => {
     expect(await diff(repository, root, 1, 0)).toEqual(['removed /two/deep', 'removed /two/deep/x']);
   });
 
-  test('finds single changes anywhere in a large directory and reads only the nodes that differ', async () => {
-    const backend = memoryBackend();
-    const repository = await makeRepository(backend);
-    const root = manyFiles(1000);
-    await backupPath(repository, root);
-    for (const i of [0, 15, 999]) writeFileSync(join(root, 'many', fileName(i)), 'changed');
-    rmSync(join(root, 'many', fileName(10)));
-    writeFileSync(join(root, 'many', `${fileName(20)}-more`), '');
-    writeFileSync(join(root, 'many', 'zzz'), '');
-    await backupPath(repository, root);
-    const expected = [
-      `content /many/${fileName(0)}`, `removed /many/${fileName(10)}`, `content /many/${fileName(15)}`, `added /many/${fileName(20)}-more`,
-      `content /many/${fileName(999)}`, 'added /many/zzz',
-    ];
-    expect((await diff(repository, root)).filter(line => !line.startsWith('metadata'))).toEqual(expected);
-    expect(await entriesMet(repository, root)).toBeLessThan(900);
-  });
-
   test('claims nothing about what damage hides on one side', async () => {
     const backend = memoryBackend();
     const repository = await makeRepository(backend);
@@ -122,23 +89,6 @@ describe('a difference of snapshots', () => {
     }
   });
 });
-
-/** Entries of `many` that a comparison of its two versions hands out: what lies in shared nodes is not among them. */
-async function entriesMet(repository: OpenRepository, root: string): Promise<number> {
-  const records = await listSnapshots(repository);
-  const session = await ReadingSession.begin(repository, owner, records);
-  try {
-    const cursors = await Promise.all(records.map(async ({ snapshot }) => {
-      const tree = new SnapshotTree(session.trees, snapshot);
-      return new DirectoryCursor(tree, await tree.get(utf8(join(root, 'many'))));
-    }));
-    let met = 0;
-    while (await nextPair(cursors[0], cursors[1]) !== undefined) met++;
-    return met;
-  } finally {
-    await session.end();
-  }
-}
 
 describe('a difference to a live tree', () => {
   const openFile = (path: Uint8Array): LiveFile => {

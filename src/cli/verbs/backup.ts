@@ -22,7 +22,7 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
       const report = await backup(repository, source, { ...backupOptions(context), series }, job.context);
       const shown = job.show(report);
       return flags.validate && report.snapshotId !== undefined ? worst(shown, await validate(context, repository, report.snapshotId, job)) : shown;
-    }),
+    }, true),
     source.kind === 'tree' ? source.walkAhead(ENTRIES_AHEAD) : undefined,
   ]);
   return result;
