@@ -142,17 +142,12 @@ function isSameNode({ node: a }: DirectoryCursor, { node: b }: DirectoryCursor):
 }
 
 function nextToOpen(before: DirectoryCursor | undefined, after: DirectoryCursor | undefined): DirectoryCursor | undefined {
-  if (before?.isClosed !== true) return after?.isClosed === true && !precedes(before, after) ? after : undefined;
-  if (after?.isClosed !== true) return precedes(after, before) ? undefined : before;
+  if (before?.isClosed !== true) return after?.isClosed === true ? after : undefined;
+  if (after?.isClosed !== true) return before;
   // The one that reaches farther may contain the other one.
   const [a, b] = [before.node?.lastName, after.node?.lastName];
   if (a === undefined || b === undefined) return a === undefined ? before : after;
   return compareNames(a, b) >= 0 ? before : after;
-}
-
-/** Whether the entries at hand on one side end where the closed node of the other one begins: both have that node next. */
-function precedes(open: DirectoryCursor | undefined, closed: DirectoryCursor): boolean {
-  return open?.entry !== undefined && isSameNode(open, closed);
 }
 
 function takePair(before: DirectoryCursor | undefined, after: DirectoryCursor | undefined): EntryPair | undefined {

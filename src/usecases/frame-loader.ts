@@ -22,7 +22,7 @@ export const MAX_GAP_BYTES: number = MiB / 2;
 export const MAX_READ_BYTES: number = 4 * MiB;
 export const MAX_READ_CONTENT_BYTES: number = 8 * MiB;
 /** Content of one batch for the engine; some are under way at the same time, each in memory several times. */
-const MAX_BATCH_BYTES: number = 2 * MiB;
+const MAX_BATCH_BYTES: number = MiB;
 
 /** Tables that are kept, by the size of their records: enough for the packs under way. */
 const TABLE_CACHE_BYTES = 16 * MiB;

@@ -130,7 +130,7 @@ export class RestoreFiles {
     });
     for (const i of plan.zeros) this.#writeZeros(i);
     await this.#salvage(plan.nowhere);
-    const jobs = new JobGroup(this.#parts.loader.capacity + 1); // one reads while the others are opened
+    const jobs = new JobGroup(this.#parts.loader.capacity);
     try {
       for (const read of plan.reads) await jobs.add(() => this.#run(read));
       await jobs.done();

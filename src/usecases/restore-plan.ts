@@ -9,7 +9,7 @@ import { CHUNK_ID_BYTES, type ChunkId } from '../format/ids.ts';
 import { MAX_GAP_BYTES, MAX_READ_BYTES, MAX_READ_CONTENT_BYTES } from './frame-loader.ts';
 
 /** References in one window; at worst each has an entry of its own in memory, about 1 KiB. A number has 16 bits in the plan. */
-export const WINDOW_REFERENCES = 16_384;
+export const WINDOW_REFERENCES = 8_192;
 
 /** In place of a pack number: a run of zeros. */
 export const ZEROS: PackNumber = 0;

@@ -15,10 +15,15 @@ import { digestsBelow, GOLDEN_NAMES, goldenBackend, goldenCredential, goldenFold
 import { backupPath, engines, kernel, OWNER } from '../support/memory-repository.ts';
 import { entryOf, memoryDirectory, restoreTo } from '../support/read-jobs.ts';
 import { snap } from '../support/snap-cli.ts';
-import { recordTree } from './generate/record-tree.mjs';
+import { recordTree, type RecordedTree } from './generate/record-tree.mjs';
 
 function open(backend: MemoryBackend, record: GoldenRecord, cache = openMemoryCache()): Promise<OpenRepository> {
   return openRepository(backend, goldenCredential(record), { kernel, clock: systemClock, random: systemRandom }, async () => cache);
+}
+
+/** As a restore leaves it that does not set owners: the rights of somebody else are not given to the one who restores. */
+function withoutSetId(tree: RecordedTree): RecordedTree {
+  return Object.fromEntries(Object.entries(tree).map(([path, entry]) => [path, { ...entry, mode: String(entry['mode']).replace(/^0[4567](?=...$)/, '0') }]));
 }
 
 function verifyAll(repository: OpenRepository): ReturnType<typeof verify> {
@@ -73,7 +78,7 @@ describe.each(GOLDEN_NAMES)('%s', name => {
     const target = memoryDirectory();
     const report = await restoreTo(repository, target, { snapshot: snapshots[index]!.id, path: record.sourcePath, setsOwner: false });
     expect(report).toMatchObject({ status: 'complete', problems: [], findings: [] });
-    expect(recordTree(target)).toEqual(record.snapshots[index]!.tree);
+    expect(recordTree(target)).toEqual(withoutSetId(record.snapshots[index]!.tree));
   });
 
   test('has the owners, extended attributes and holes of its source', async () => {
@@ -89,8 +94,8 @@ describe.each(GOLDEN_NAMES)('%s', name => {
       expect(entry.xattrs?.map(each => Buffer.from(each.name).toString())).toEqual(Object.keys(attributes));
       expect(restored.get(path)!.xattrs).toEqual(attributes);
     }
-    const holes = (await entryOf(repository, join(record.sourcePath, 'sparse.img'))).content!.filter(item => item.id === undefined);
-    expect(holes.map(hole => hole.lengthBytes)).toEqual([508 * 1024, 508 * 1024]);
+    expect((await entryOf(repository, join(record.sourcePath, 'sparse.img'))).content).toContainEqual({ id: undefined, lengthBytes: 256 * 1024 });
+    expect(restored.get('sparse.img')!.allocated).toBeLessThan(64 * 1024);
   });
 
   test('takes a new backup, which shares what is there, and stays whole', async () => {
@@ -126,7 +131,7 @@ describe('the command line on a copy of a golden repository', () => {
     const target = join(place, 'target');
     const restored = await snap(['restore', `latest:${record.sourcePath}`, '--target', target, '--no-owner'], cli);
     expect(restored, restored.stderr).toMatchObject({ code: 0 });
-    expect(recordTree(target)).toEqual(record.snapshots[1]!.tree);
+    expect(recordTree(target)).toEqual(withoutSetId(record.snapshots[1]!.tree));
     const saved = await snap(['backup', target, '--validate'], cli);
     expect(saved, saved.stderr).toMatchObject({ code: 0 });
   });

@@ -111,9 +111,9 @@ test('two directories give the same differences as a plain merge of their names,
 });
 
 test('a change in a large directory opens a few nodes on each side', async () => {
-  const before = new Map(Array.from({ length: 3000 }, (_, i) => [name(i), 0]));
-  const total = 3000 / 4;
-  for (const at of [0, 1, 777, 1500, 2998, 2999]) {
+  const before = new Map(Array.from({ length: 1200 }, (_, i) => [name(i), 0]));
+  const total = 1200 / 4;
+  for (const at of [0, 1, 777, 1198, 1199]) {
     for (const edit of [(names: Map<string, number>) => names.set(name(at), 1), (names: Map<string, number>) => names.delete(name(at)), (names: Map<string, number>) => names.set(`${name(at)}+`, 1)]) {
       const after = new Map(before);
       edit(after);
