@@ -11,6 +11,7 @@ import { FrameLoader } from './frame-loader.ts';
 import { HardLinks } from './hard-links.ts';
 import { joinPath } from './path-bytes.ts';
 import type { RestoreReport } from './reports.ts';
+import { RestoreEntries } from './restore-entries.ts';
 import { RestoreFiles, type FileTask } from './restore-files.ts';
 import { RestoreLinks } from './restore-links.ts';
 import type { RestoreOptions } from './restore-options.ts';
@@ -124,17 +125,18 @@ function makeWalk(run: RestoreRun, loader: FrameLoader | undefined): { run(place
   const afterWindow = async (completed: readonly FileTask[]): Promise<void> => {
     if (options.verify) for (const task of completed) await verifyFile(run, comparison, task);
     pendingLinks.make();
-    for (const { directory, parent, entry } of pendingLinks.takeSeparate()) await walk.restoreAlone(directory, parent, entry);
+    for (const { directory, parent, entry } of pendingLinks.takeSeparate()) await entries.restore(directory, parent, entry);
   };
   const files = loader === undefined ? undefined : new RestoreFiles({
     session, loader, target, tally, links, makesHoles: options.sparse, signal, onWritten: afterWindow,
   });
   const flush = (): Promise<void> => files?.flush() ?? afterWindow([]);
   const pendingLinks = new RestoreLinks({ target, links, tally, flush });
-  const walk = new RestoreWalk({
-    session, tree, target, tally, links, pendingLinks, files, comparison, signal, selection: new Selection(options.include, options.exclude),
-    removesOthers: options.delete, makesHoles: options.sparse, trustsStat: !options.verify,
+  const entries = new RestoreEntries({
+    session, target, tally, links, files, comparison, makesHoles: options.sparse, trustsStat: !options.verify, signal,
   });
+  const selection = new Selection(options.include, options.exclude);
+  const walk = new RestoreWalk({ session, tree, target, tally, links, entries, pendingLinks, selection, removesOthers: options.delete, signal });
   return {
     async run(place) {
       await walk.run(place);

@@ -51,7 +51,8 @@ export class Workplace {
         const text = Buffer.concat(out).toString();
         settle({
           code, out: text, err: Buffer.concat(err).toString(),
-          messages: () => text.trim().split('\n').filter(line => line !== '').map(line => JSON.parse(line) as Record<string, unknown>),
+          messages: () => text.trim().split('\n').filter(line => line !== '').map(line => JSON.parse(line) as Record<string, unknown>)
+            .filter(message => message['message_type'] !== 'status'), // progress comes on a slow machine only
         });
       });
     });
