@@ -8,7 +8,11 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 /** A smaller buffer is not worth the message. */
 const WORTHWHILE_BYTES = 16 * 1024;
 
-let closed: MessagePort | undefined;
+/**
+ * Made when this module is loaded: a port is closed only after a turn of the event loop, which a busy worker may not take for
+ * a long time, and messages sent before that would pile up.
+ */
+const closed: MessagePort = closedPort();
 
 function closedPort(): MessagePort {
   const { port1, port2 } = new MessageChannel();
@@ -27,6 +31,5 @@ export function releaseMemory(buffers: readonly Uint8Array[]): void {
     if (byteLength >= WORTHWHILE_BYTES && buffer.byteLength === byteLength && buffer instanceof ArrayBuffer) owned.push(buffer);
   }
   if (owned.length === 0) return;
-  closed ??= closedPort();
   closed.postMessage(undefined, owned);
 }

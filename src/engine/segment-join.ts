@@ -8,7 +8,7 @@ import { type IngestResult, ITEM_PARTLY_UNREADABLE, REFERENCE_ZEROS } from './en
 
 /** Files from this size on are split. */
 export const SPLIT_FILE_BYTES: number = 64 * MiB;
-export const SEGMENT_BYTES: number = 32 * MiB;
+export const SEGMENT_BYTES: number = 16 * MiB;
 /** Segments of a sparse file grow until they can be expected to hold `SEGMENT_BYTES` of data, at most to this size. */
 const LARGEST_SEGMENT_BYTES = 64 * 1024 * MiB;
 

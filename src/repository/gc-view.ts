@@ -8,6 +8,7 @@ import { toHex, type Bytes } from '../base/bytes.ts';
 import { decodePlan, decodeSweep } from '../format/gc-documents.ts';
 import { parseObjectName, PREFIXES } from '../format/object-names.ts';
 import type { ReadBackend } from '../backend/backend.ts';
+import { isUnreadable } from './damage.ts';
 import type { SealedObjects } from './sealed-objects.ts';
 
 export interface GcView {
@@ -86,7 +87,7 @@ async function signedBody(
     if (!(error instanceof SnapError) || error.kind !== 'corrupt' || error.code === 'INVALID_RANGE') throw error;
     if (plan.done !== undefined && await isSigned(objects, plan.done, ignored, options)) return undefined;
     throw new SnapError('OBJECT_CORRUPT', `Cannot read the gc document '${name}', so nobody can know which packs it condemned`, {
-      hint: 'Nothing was changed. Restore this object from a copy of the repository, or see docs/operations.md', cause: error, context: { object: name },
+      hint: 'Nothing was changed. Restore this object from a copy of the repository, or see docs/operations.md', cause: error, context: { name },
     });
   }
 }
@@ -97,7 +98,7 @@ async function isSigned(objects: SealedObjects, name: string, ignored: string[],
     if (!signed.isTrusted) ignored.push(name);
     return signed.isTrusted;
   } catch (error) {
-    if (error instanceof SnapError && error.kind === 'corrupt') return false; // an unreadable 'done' says nothing: the plan counts
+    if (isUnreadable(error)) return false; // then it says nothing: the plan counts
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import type { ChunkIndex } from '../cache/cache.ts';
 import type { SegmentId } from '../format/ids.ts';
 import { decodeIndexSegment } from '../format/index-segment.ts';
 import { parseObjectName, PREFIXES, segmentName } from '../format/object-names.ts';
+import { isUnreadable } from './damage.ts';
 import { withName, type SealedObjects } from './sealed-objects.ts';
 import { toSegmentContent } from './segment-content.ts';
 
@@ -15,7 +16,7 @@ const PARALLEL_LOADS = 4;
 const MAX_ROUNDS = 5;
 
 export interface IndexLoadOptions extends CallOptions {
-  /** For readers: with it, a damaged segment is reported and left out, and its packs stay unknown; without it, it is thrown. */
+  /** For readers: with it, a damaged or unsupported segment is reported and left out, and its packs stay unknown; without it, it is thrown. */
   readonly onDamagedObject?: ((name: string, error: SnapError) => void) | undefined;
 }
 
@@ -56,7 +57,7 @@ async function loadOrReport(id: SegmentId, objects: SealedObjects, chunks: Chunk
   try {
     await loadSegment(id, objects, chunks, options);
   } catch (error) {
-    if (options.onDamagedObject === undefined || !(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
+    if (options.onDamagedObject === undefined || !isUnreadable(error)) throw error;
     options.onDamagedObject(segmentName(id), error);
   }
 }

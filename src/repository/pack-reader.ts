@@ -13,53 +13,21 @@ import { packName } from '../format/object-names.ts';
 import { TRAILER_BYTES } from '../format/pack-table.ts';
 import type { AeadSuite, Hasher } from '../kernel/kernel.ts';
 import type { OpenRepository } from './opened-repository.ts';
+import { eitherEnd } from './pack-tables.ts';
 
 /** Plaintext of opened frames that is kept. */
 const FRAME_CACHE_BYTES = 24 * MiB;
-const IDENTITY_CACHE = 4096;
-
-/** What opening the frames of one pack takes. */
-export interface PackOpening {
-  readonly record: PackRecord;
-  readonly identity: PackIdentity;
-}
+const CIPHER_CACHE = 4096;
 
 export class PackReader {
   readonly #repository: OpenRepository;
-  readonly #identities = new Map<PackNumber, PackIdentity>();
-  readonly #ciphers = new Map<PackNumber, FrameCipher>();
+  readonly #ciphers = { front: new Map<PackNumber, FrameCipher>(), back: new Map<PackNumber, FrameCipher>() };
   readonly #frames = new Map<string, Bytes>();
   #frameBytes = 0;
   #dataHasher: Hasher | undefined;
 
   constructor(repository: OpenRepository) {
     this.#repository = repository;
-  }
-
-  /** Identity of a pack from its header: salt and suite decide its keys. @throws OBJECT_NOT_FOUND, PACK_CORRUPT */
-  async identity(record: PackRecord, options: CallOptions = {}): Promise<PackIdentity> {
-    const known = this.#identities.get(record.number);
-    if (known !== undefined) return known;
-    let identity: PackIdentity;
-    try {
-      identity = await this.#readIdentity(record, 0, options);
-    } catch (error) {
-      if (!(error instanceof SnapError) || error.kind !== 'corrupt' || error.code === 'INVALID_RANGE') throw error;
-      identity = await this.#readIdentity(record, record.sizeBytes - TRAILER_BYTES, options); // the trailer begins with a copy
-    }
-    if (this.#identities.size >= IDENTITY_CACHE) this.#identities.clear();
-    this.#identities.set(record.number, identity);
-    return identity;
-  }
-
-  async #readIdentity(record: PackRecord, offset: number, options: CallOptions): Promise<PackIdentity> {
-    const name = packName(record.type, record.id);
-    const header = decodeHeader(await this.#repository.backend.read(name, { offset, length: HEADER_BYTES }, options));
-    const isOfPack = header.type === packObjectType(record.type) && toHex(header.objectId) === record.id;
-    if (!isOfPack || header.suite === 3 || header.suite !== record.suite || header.epoch !== record.epoch) {
-      throw corrupt('pack', 'its header does not fit the index', { name }, 'PACK_CORRUPT');
-    }
-    return { type: record.type, suite: header.suite as AeadSuite, epoch: header.epoch, id: record.id, salt: header.random };
   }
 
   /** The bytes of one chunk, checked against its ID. @throws CHUNK_CORRUPT, FRAME_CORRUPT, OBJECT_NOT_FOUND, INVALID_RANGE */
@@ -98,25 +66,42 @@ export class PackReader {
   }
 
   async #openFrame(record: PackRecord, number: number, frame: FrameRecord, options: CallOptions): Promise<Bytes> {
-    const { backend, kernel, keys } = this.#repository;
+    const { backend, kernel } = this.#repository;
     const name = packName(record.type, record.id);
     try {
-      const identity = await this.identity(record, options);
-      let cipher = this.#ciphers.get(record.number);
-      if (cipher === undefined) {
-        cipher = new FrameCipher(kernel.createAead(identity.suite, keys.packKeys(identity).frameKey), encodeFramePrefix(identity, keys.repositoryId));
-        if (this.#ciphers.size >= IDENTITY_CACHE) this.#ciphers.clear();
-        this.#ciphers.set(record.number, cipher);
-      }
       const stored = await backend.read(name, { offset: frame.offset, length: frame.storedLength }, options);
       const { rawLength, codec, flags } = frame;
-      return openFrame(kernel, cipher, { number, rawLength, codec, flags }, stored).slice();
+      const openBy = async (end: 'front' | 'back'): Promise<Bytes> =>
+        openFrame(kernel, await this.#cipher(record, end, options), { number, rawLength, codec, flags }, stored);
+      return (await eitherEnd(() => openBy('front'), () => openBy('back'))).slice();
     } catch (error) {
       if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'not-found')) throw error;
       throw new SnapError(error.code, `Cannot read frame ${number} of pack '${name}': ${error.message}`, {
         hint: 'Run `snap verify --read-data` to see what is hit', cause: error, context: { ...error.context, pack: record.id, frame: number },
       });
     }
+  }
+
+  /** Salt and suite in the header decide the key; the trailer begins with a copy of it. @throws OBJECT_NOT_FOUND, PACK_CORRUPT */
+  async #cipher(record: PackRecord, end: 'front' | 'back', options: CallOptions): Promise<FrameCipher> {
+    const known = this.#ciphers[end].get(record.number);
+    if (known !== undefined) return known;
+    const { kernel, keys } = this.#repository;
+    const identity = await this.#readIdentity(record, end === 'front' ? 0 : record.sizeBytes - TRAILER_BYTES, options);
+    const cipher = new FrameCipher(kernel.createAead(identity.suite, keys.packKeys(identity).frameKey), encodeFramePrefix(identity, keys.repositoryId));
+    if (this.#ciphers[end].size >= CIPHER_CACHE) this.#ciphers[end].clear();
+    this.#ciphers[end].set(record.number, cipher);
+    return cipher;
+  }
+
+  async #readIdentity(record: PackRecord, offset: number, options: CallOptions): Promise<PackIdentity> {
+    const name = packName(record.type, record.id);
+    const header = decodeHeader(await this.#repository.backend.read(name, { offset, length: HEADER_BYTES }, options));
+    const isOfPack = header.type === packObjectType(record.type) && toHex(header.objectId) === record.id;
+    if (!isOfPack || header.suite === 3 || header.suite !== record.suite || header.epoch !== record.epoch) {
+      throw corrupt('pack', 'its header does not fit the index', { name }, 'PACK_CORRUPT');
+    }
+    return { type: record.type, suite: header.suite as AeadSuite, epoch: header.epoch, id: record.id, salt: header.random };
   }
 
   #keep(key: string, plaintext: Bytes): void {

@@ -1,12 +1,12 @@
 /** Reads the table of a pack from its start, or from its end when the one at the start is damaged. */
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import { SnapError } from '../base/errors.ts';
 import { KiB } from '../base/units.ts';
 import type { PackId } from '../format/ids.ts';
 import { packName, type PackType } from '../format/object-names.ts';
 import { openPackHead, openPackTail, packHeadBytes, packTailBytes, type OpenTableOptions } from '../format/pack.ts';
 import type { PackTable } from '../format/pack-table.ts';
+import { isUnreadable } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
 
 /** The first or last bytes of a pack that hold its whole table in most packs. */
@@ -24,11 +24,23 @@ export function tableOptions({ kernel, keys }: OpenRepository, { type, id, sizeB
 
 /** @throws PACK_CORRUPT when both tables are damaged, OBJECT_NOT_FOUND, INVALID_RANGE, UNSUPPORTED_FORMAT */
 export async function readPackTable(repository: OpenRepository, pack: StoredPack, options: CallOptions = {}): Promise<PackTable> {
+  return eitherEnd(() => readFrontTable(repository, pack, options), () => readBackTable(repository, pack, options));
+}
+
+/**
+ * The same from the other end when the front of a pack is damaged, or seems to need a newer version, which one flipped bit
+ * of its header does. When the back gives nothing either, "unsupported" counts: such a pack must not be repaired.
+ */
+export async function eitherEnd<T>(front: () => Promise<T>, back: () => Promise<T>): Promise<T> {
   try {
-    return await readFrontTable(repository, pack, options);
+    return await front();
   } catch (error) {
-    if (!(error instanceof SnapError) || error.kind !== 'corrupt' || error.code === 'INVALID_RANGE') throw error;
-    return readBackTable(repository, pack, options);
+    if (!isUnreadable(error) || error.code === 'INVALID_RANGE') throw error;
+    try {
+      return await back();
+    } catch (backError) {
+      throw error.kind === 'unsupported' && isUnreadable(backError) ? error : backError;
+    }
   }
 }
 
@@ -39,7 +51,8 @@ async function readFrontTable(repository: OpenRepository, pack: StoredPack, opti
   return openPackHead(wanted <= head.length ? head : await read(wanted), tableOptions(repository, pack));
 }
 
-async function readBackTable(repository: OpenRepository, pack: StoredPack, options: CallOptions): Promise<PackTable> {
+/** @throws PACK_CORRUPT, OBJECT_NOT_FOUND, INVALID_RANGE, UNSUPPORTED_FORMAT */
+export async function readBackTable(repository: OpenRepository, pack: StoredPack, options: CallOptions): Promise<PackTable> {
   const { sizeBytes } = pack;
   const read = (length: number): Promise<Bytes> => repository.backend.read(packName(pack.type, pack.id), { offset: sizeBytes - length, length }, options);
   const tail = await read(Math.min(USUAL_TABLE_BYTES, sizeBytes));

@@ -2,11 +2,11 @@
  * What one session may rely on: the packs that are listed now and neither condemned nor swept. The order of the three
  * listings is essential (repository design, section 6.1: W2 gc documents, W3 index, W4 packs; rule I4).
  */
-import { SnapError } from '../base/errors.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { ReadBackend } from '../backend/backend.ts';
 import type { PackId } from '../format/ids.ts';
 import { parseObjectName, PREFIXES, type PackType } from '../format/object-names.ts';
+import { isUnreadable } from './damage.ts';
 import { loadGcView, type GcView } from './gc-view.ts';
 import { loadIndex, type IndexLoadOptions } from './index-loader.ts';
 import type { OpenRepository } from './opened-repository.ts';
@@ -42,13 +42,13 @@ export async function establishView(repository: OpenRepository, options: IndexLo
   return { gcNumber: gc.highestNumber, packs, excluded: gc.excluded };
 }
 
-/** Damaged gc documents stop whoever writes; a reader, who may use condemned packs as well, goes on without. */
+/** Gc documents that cannot be read stop whoever writes; a reader, who may use condemned packs as well, goes on without. */
 async function loadGc({ backend, objects }: OpenRepository, options: IndexLoadOptions): Promise<Pick<GcView, 'excluded' | 'highestNumber'>> {
   try {
     return await loadGcView(backend, objects, options);
   } catch (error) {
-    if (options.onDamagedObject === undefined || !(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
-    options.onDamagedObject(String(error.context['object'] ?? PREFIXES.gc), error);
+    if (options.onDamagedObject === undefined || !isUnreadable(error)) throw error;
+    options.onDamagedObject(String(error.context['name'] ?? PREFIXES.gc), error);
     return { excluded: new Set(), highestNumber: 0 };
   }
 }

@@ -11,6 +11,9 @@ import type { TargetHandle } from '../targets/target.ts';
 /** Groups beyond it are restored as separate files. */
 export const MAX_LINK_GROUPS = 2 ** 20;
 
+const FAILURES = ['target', 'damage'] as const;
+export type LinkFailure = (typeof FAILURES)[number];
+
 /** What `HardLinks` knows of a name. */
 export interface LinkOriginal {
   readonly slot: number;
@@ -65,13 +68,13 @@ export class HardLinks {
     return slot;
   }
 
-  /** The first name could not be restored whole. */
-  fail(slot: number): void {
-    if (slot >= 0) this.#failed[slot] = 1;
+  /** The first name could not be restored whole; damage of the repository counts more than a target that did not take it. */
+  fail(slot: number, reason: LinkFailure): void {
+    if (slot >= 0) this.#failed[slot] = Math.max(this.#failed[slot]!, FAILURES.indexOf(reason) + 1);
   }
 
-  hasFailed(slot: number): boolean {
-    return this.#failed[slot] === 1;
+  failureOf(slot: number): LinkFailure | undefined {
+    return FAILURES[this.#failed[slot]! - 1];
   }
 
   #keyOf(entry: Entry): Uint32Array {

@@ -97,7 +97,7 @@ export class RestoreEntries {
   }
 
   #refused(linkSlot: number, problem: TargetProblem): void {
-    this.#parts.links.fail(linkSlot);
+    this.#parts.links.fail(linkSlot, 'target');
     this.#parts.tally.targetProblem(problem);
   }
 

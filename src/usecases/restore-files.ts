@@ -239,7 +239,7 @@ export class RestoreFiles {
   #refuse(task: FileTask, problem: TargetProblem): void {
     const { tally, links } = this.#parts;
     task.isRefused = true;
-    links.fail(task.linkSlot);
+    links.fail(task.linkSlot, 'target');
     tally.targetProblem(problem);
   }
 
@@ -255,8 +255,11 @@ export class RestoreFiles {
       const problem = target.closeFile(task.handle, !task.isRefused && task.firstLoss === undefined);
       if (problem !== undefined && !task.isRefused) this.#refuse(task, problem);
     }
-    if (task.firstLoss !== undefined) this.#reportLoss(task);
-    if (task.isRefused || task.firstLoss !== undefined) return links.fail(task.linkSlot);
+    if (task.firstLoss !== undefined) {
+      this.#reportLoss(task);
+      return links.fail(task.linkSlot, 'damage');
+    }
+    if (task.isRefused) return;
     tally.done(task.directory, task.entry, task.action);
     this.#completed.push(task);
   }

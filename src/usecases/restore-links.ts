@@ -1,11 +1,15 @@
 /** Further names of files: made when the window with their first name is written. */
+import type { Bytes } from '../base/bytes.ts';
+import { SnapError } from '../base/errors.ts';
 import type { Entry } from '../format/tree-node.ts';
 import type { TargetHandle, TargetProblem, TreeTarget } from '../targets/target.ts';
 import type { HardLinks, LinkOriginal } from './hard-links.ts';
-import { joinPath } from './path-bytes.ts';
+import { displayPath, joinPath } from './path-bytes.ts';
 import { WINDOW_REFERENCES } from './restore-plan.ts';
 import type { RestoreTally } from './restore-tally.ts';
 import type { Place } from './snapshot-tree.ts';
+
+const FIRST_NAME_LOST = 'The first name of this hard-linked file could not be restored whole';
 
 export interface PendingLink {
   readonly directory: Place;
@@ -52,10 +56,10 @@ export class RestoreLinks {
   #make(link: PendingLink): void {
     const { target, links, tally } = this.#parts;
     const { directory, parent, entry, original } = link;
-    if (links.hasFailed(original.slot)) {
-      tally.damage('file', '', 'The first name of this file could not be restored whole', joinPath(directory.path, entry.name));
-      return;
-    }
+    const failure = links.failureOf(original.slot);
+    const path = (): Bytes => joinPath(directory.path, entry.name);
+    if (failure === 'damage') return tally.damage('file', displayPath(original.name), FIRST_NAME_LOST, path());
+    if (failure === 'target') return tally.problem(path(), 'write', new SnapError('TARGET_FAILED', FIRST_NAME_LOST));
     const existing = target.inspect(parent, entry);
     if (existing.kind === 'problem') return tally.targetProblem(existing.problem);
     if (existing.kind === 'keep') return tally.done(directory, entry, 'kept');

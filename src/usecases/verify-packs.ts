@@ -14,8 +14,9 @@ import { packContent, type PackContent } from '../format/index-segment.ts';
 import { packName } from '../format/object-names.ts';
 import { openPackHead, openPackTail, packHeadBytes } from '../format/pack.ts';
 import { checkSameTables, findDuplicateChunks, firstChunks, tableFrameAt, TABLE_CHUNK_BYTES, TRAILER_BYTES, type PackTable, type TableFrame } from '../format/pack-table.ts';
+import { isUnreadable } from '../repository/damage.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
-import { readPackTable, tableOptions, type StoredPack } from '../repository/pack-tables.ts';
+import { readBackTable, tableOptions, type StoredPack } from '../repository/pack-tables.ts';
 import type { ExtractEngine } from './extract-engine.ts';
 import type { FindingList } from './findings.ts';
 import { frameError } from './frame-loader.ts';
@@ -47,12 +48,10 @@ export class PackCheck {
   async run(pack: StoredPack, indexed: PackContent | undefined, options: CallOptions): Promise<void> {
     const number = this.#repository.cache.chunks.packNumber(pack.id);
     const head = await this.#read(pack, 0, Math.min(RANGE_BYTES, pack.sizeBytes), options);
-    let table = await this.#openFront(pack, head, options);
-    const isFrontGood = table !== undefined;
-    if (table === undefined) {
-      table = await this.#openBack(pack, options);
-      if (table === undefined) return this.#packIsBad(pack, number, 'Both tables of the pack are damaged');
-    }
+    const front = await this.#openFront(pack, head, options);
+    const isFrontGood = !(front instanceof SnapError);
+    const table = isFrontGood ? front : await this.#openBack(pack, front, options);
+    if (table === undefined) return this.#packIsBad(pack, number, 'Both tables of the pack are damaged');
     if (indexed !== undefined && !isSameContent(packContent(table), indexed)) this.#packIsBad(pack, number, 'The index does not say of the pack what its own table says');
     for (const id of findDuplicateChunks(table)) this.#warn(pack, `The pack holds chunk ${Buffer.from(id).toString('hex')} twice`);
     await this.#checkFrames(pack, number, table, head, isFrontGood, options);
@@ -90,22 +89,26 @@ export class PackCheck {
 
   // --- tables ---
 
-  async #openFront(pack: StoredPack, head: Bytes, options: CallOptions): Promise<PackTable | undefined> {
+  async #openFront(pack: StoredPack, head: Bytes, options: CallOptions): Promise<PackTable | SnapError> {
     try {
       const wanted = Math.min(packHeadBytes(head), pack.sizeBytes);
       return openPackHead(wanted <= head.length ? head : await this.#read(pack, 0, wanted, options), tableOptions(this.#repository, pack));
     } catch (error) {
-      if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
-      this.#add('pack', packName(pack.type, pack.id), `The front table of the pack is damaged: ${error.message}`);
-      return undefined;
+      if (!isUnreadable(error)) throw error;
+      return error;
     }
   }
 
-  async #openBack(pack: StoredPack, options: CallOptions): Promise<PackTable | undefined> {
+  /** One flipped bit of the front can make it look like one of a newer version; when the back does not open either, it may be one. */
+  async #openBack(pack: StoredPack, front: SnapError, options: CallOptions): Promise<PackTable | undefined> {
     try {
-      return await readPackTable(this.#repository, pack, options);
+      const table = await readBackTable(this.#repository, pack, options);
+      this.#add('pack', packName(pack.type, pack.id), `The front table of the pack is damaged: ${front.message}`);
+      return table;
     } catch (error) {
-      if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
+      if (!isUnreadable(error)) throw error;
+      if (front.kind === 'unsupported') throw front;
+      if (error.kind === 'unsupported') throw error;
       return undefined;
     }
   }
@@ -114,7 +117,7 @@ export class PackCheck {
     try {
       checkSameTables(front, openPackTail(tail, tableOptions(this.#repository, pack)));
     } catch (error) {
-      if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
+      if (!isUnreadable(error)) throw error;
       this.#add('pack', packName(pack.type, pack.id), `The back table of the pack is damaged: ${error.message}`);
     }
   }

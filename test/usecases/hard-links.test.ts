@@ -44,11 +44,13 @@ describe('hard links of a restore', () => {
   test('remember thousands of groups and which of them failed', () => {
     const links = new HardLinks(hasher);
     for (let i = 0; i < 5000; i++) expect(links.add(file(i), i)).toBe(i);
-    links.fail(77);
-    links.fail(-1);
+    links.fail(77, 'target');
+    links.fail(78, 'damage');
+    links.fail(78, 'target');
+    links.fail(-1, 'damage');
     for (let i = 0; i < 5000; i++) {
       expect(links.find(file(i))).toMatchObject({ slot: i, parent: i, name: utf8(`name-${i}`) });
-      expect(links.hasFailed(i)).toBe(i === 77);
+      expect(links.failureOf(i)).toBe(i === 77 ? 'target' : i === 78 ? 'damage' : undefined);
     }
   });
 

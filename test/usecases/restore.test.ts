@@ -1,14 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
+import { SnapError } from '../../src/base/errors.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import { FilesTarget } from '../../src/targets/files.ts';
 import { compilePatterns } from '../../src/sources/path-patterns.ts';
-import type { SnapEvent } from '../../src/usecases/events.ts';
+import type { TargetHandle, TargetProblem, TreeTarget } from '../../src/targets/target.ts';
+import type { JobContext, SnapEvent } from '../../src/usecases/events.ts';
+import type { RestoreReport } from '../../src/usecases/reports.ts';
 import { restore } from '../../src/usecases/restore.ts';
 import { resolveSnapshot } from '../../src/usecases/select-snapshots.ts';
+import type { Entry } from '../../src/format/tree-node.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { PREFIXES } from '../../src/format/object-names.ts';
 import { compareTrees, describeTree } from '../support/describe-tree.ts';
@@ -215,15 +219,98 @@ describe('a restore', () => {
         return 1000;
       }
     }
-    const options = {
-      engines, owner: OWNER, snapshot: await resolveSnapshot(repository, 'latest'), path: utf8(root), overwrite: 'if-changed', delete: false, dryRun: false,
-      verify: false, sparse: false, setsOwner: true,
-    } as const;
-    await expect(restore(repository, new SmallTarget({ path: utf8(target) }), options)).rejects.toMatchObject({ code: 'NO_SPACE', context: { freeBytes: 1000 } });
+    await expect(restoreInto(repository, new SmallTarget({ path: utf8(target) }), root)).rejects.toMatchObject({ code: 'NO_SPACE', context: { freeBytes: 1000 } });
     expect(readdirSync(target)).toEqual([]);
     // What is there already needs no space.
     await restoreTo(repository, target, { path: root });
-    expect(await restore(repository, new SmallTarget({ path: utf8(target) }), options)).toMatchObject({ status: 'complete' });
+    expect(await restoreInto(repository, new SmallTarget({ path: utf8(target) }), root)).toMatchObject({ status: 'complete' });
+  });
+});
+
+/** A target on which something does not work. */
+async function restoreInto(repository: OpenRepository, target: TreeTarget, root: string, context: JobContext = {}): Promise<RestoreReport> {
+  return restore(repository, target, {
+    engines, owner: OWNER, snapshot: await resolveSnapshot(repository, 'latest'), path: utf8(root), overwrite: 'if-changed', delete: false, dryRun: false,
+    verify: false, sparse: false, setsOwner: true,
+  }, context);
+}
+
+describe('a restore in several windows', () => {
+  test('writes and repairs a file with more chunks than one window holds', async () => {
+    const repository = await makeRepository(memoryBackend(), { chunker: SMALL_CHUNKS });
+    const root = memoryDirectory();
+    const target = memoryDirectory();
+    const content = random.bytes(50_000_000);
+    content.fill(0, 20_000_000, 21_000_000);
+    writeFileSync(join(root, 'large'), content);
+    linkSync(join(root, 'large'), join(root, 'second-name'));
+    await backupPath(repository, root);
+    expect(await restoreTo(repository, target, { path: root, verify: true })).toMatchObject({ status: 'complete', filesVerified: 1, bytesTotal: 100_000_000 });
+    expect(Buffer.compare(readFileSync(join(target, 'large')), content)).toBe(0);
+    expect(statSync(join(target, 'second-name')).ino).toBe(statSync(join(target, 'large')).ino);
+    // Both ends are wrong, and the first window finds nothing that it could use again before it writes.
+    rmSync(join(target, 'second-name'));
+    const damaged = Buffer.from(content);
+    damaged[5] = damaged[5]! ^ 1;
+    damaged[49_999_990] = damaged[49_999_990]! ^ 1;
+    writeFileSync(join(target, 'large'), damaged);
+    const again = await restoreTo(repository, target, { path: root });
+    expect(Buffer.compare(readFileSync(join(target, 'large')), content)).toBe(0);
+    expect(again.bytesWritten).toBeLessThan(100_000);
+  });
+});
+
+describe('a restore into a difficult target', () => {
+  test('makes separate files where hard links do not work', async () => {
+    const { repository, root, target } = await sample();
+    class Unlinkable extends FilesTarget {
+      override hardLink(_: TargetHandle, entry: Entry): TargetProblem {
+        return { path: entry.name, error: new SnapError('TARGET_FAILED', 'Cannot make the hard link (EPERM)') };
+      }
+    }
+    expect(await restoreInto(repository, new Unlinkable({ path: utf8(target) }), root)).toMatchObject({ status: 'complete', filesRestored: 49 });
+    const different = compareTrees(await describeTree(root), await describeTree(target), { ignore: ['linkedTo'] });
+    expect(different).toEqual([]);
+    expect(statSync(join(target, 'a/zz-one')).nlink).toBe(1);
+  });
+
+  test('ends at once when the target is full, instead of failing with every file', async () => {
+    const { repository, root, target } = await sample();
+    class FullTarget extends FilesTarget {
+      override writeFile(_: TargetHandle, entry: Entry): TargetProblem {
+        return { path: entry.name, error: new SnapError('NO_SPACE', 'Cannot write the file (ENOSPC)') };
+      }
+    }
+    await expect(restoreInto(repository, new FullTarget({ path: utf8(target) }), root)).rejects.toMatchObject({ code: 'NO_SPACE' });
+  });
+
+  test('reports a file that cannot be written and restores the others', async () => {
+    const { repository, root, target } = await sample();
+    class Picky extends FilesTarget {
+      override openFile(...[parent, entry, options]: Parameters<FilesTarget['openFile']>): TargetHandle | TargetProblem {
+        if (Buffer.from(entry.name).toString() === 'large') return { path: entry.name, error: new SnapError('DENIED', 'Cannot open the file (EACCES)') };
+        return super.openFile(parent, entry, options);
+      }
+    }
+    const report = await restoreInto(repository, new Picky({ path: utf8(target) }), root);
+    // Its other name would show a file that is not there.
+    expect(report).toMatchObject({ status: 'partial', filesRestored: 47, findings: [], problems: [{ code: 'DENIED' }, { path: utf8(`${root}/a/b/large-too`), code: 'TARGET_FAILED' }] });
+    expect(existsSync(join(target, 'a/b/large-too'))).toBe(false);
+    expect(existsSync(join(target, 'a/b/twice'))).toBe(true);
+  });
+
+  test('that is interrupted goes on where it was', async () => {
+    const { repository, root, target } = await sample();
+    const controller = new AbortController();
+    let seen = 0;
+    const onEvent = ({ type }: SnapEvent): void => {
+      if (type === 'entry-restored' && ++seen === 20) controller.abort();
+    };
+    await expect(restoreInto(repository, new FilesTarget({ path: utf8(target) }), root, { onEvent, signal: controller.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    const again = await restoreTo(repository, target, { path: root });
+    expect(again.filesKept).toBeGreaterThan(0);
+    expect(await differences(root, target)).toEqual([]);
+    expect([...(repository.backend as MemoryBackend).snapshotState().keys()].filter(name => name.startsWith(PREFIXES.sessions))).toEqual([]);
   });
 });
 
@@ -274,6 +361,21 @@ describe('a restore from a damaged repository', () => {
     await flipBit(backend, { object, offset: 64, length: 200 });
     expect(await restoreTo(repository, target, { path: root })).toMatchObject({ status: 'complete' });
     expect(await differences(root, target)).toEqual([]);
+  });
+
+  test('reads packs whose header is damaged, by the copy at their end', async () => {
+    const { repository, root, target, backend } = await sample();
+    const packs = [(await frameOfFile(repository, `${root}/a/b/large`)).object, (await frameOfDirectory(repository, root)).object];
+    for (const [field, offset] of [['suite', 5], ['ID', 15], ['salt', 40]] as const) {
+      const whole = await Promise.all(packs.map(object => backend.read(object)));
+      for (const object of packs) await flipBit(backend, { object, offset, length: 1 });
+      expect(await restoreTo(await reopen(backend), target, { path: root, overwrite: 'always' }), field).toMatchObject({ status: 'complete' });
+      expect(await differences(root, target)).toEqual([]);
+      for (const [i, object] of packs.entries()) {
+        await backend.remove(object);
+        await backend.create(object, [whole[i]!]);
+      }
+    }
   });
 
   test('reads a pack of which both tables are damaged, by the index', async () => {

@@ -140,6 +140,16 @@ describe('verify', () => {
     expect(report.packsRead).toBe(report.packs);
   });
 
+  test('takes a flipped bit in a header for damage, not for a newer format', async () => {
+    const { backend, repository, root } = await sample();
+    for (const { object } of [await frameOfFile(repository, `${root}/shared/large`), await frameOfDirectory(repository, root)]) {
+      await flipBit(backend, { object, offset: 4, length: 1 }); // the version
+    }
+    const report = await run(await reopen(backend), { readData: true });
+    expect(damage(report).map(({ message, files }) => [message.includes('front table'), files.length])).toEqual([[true, 0], [true, 0]]);
+    expect(report.packsRead).toBe(report.packs);
+  });
+
   test('names the index segment that is damaged and the files that it hides', async () => {
     const { backend, root } = await sample();
     const [segment] = [...backend.snapshotState().keys()].filter(name => name.startsWith(PREFIXES.segments));
