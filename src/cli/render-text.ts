@@ -217,7 +217,8 @@ function verifyLines(report: VerifyReport): string[] {
     ['Duration', formatDuration(report.durationMs)],
   ]);
   const damage = damageSummary(report.findings);
-  return [...lines, ...warnings > 0 ? [`${formatCount(warnings)} warnings`] : [], ...damage.length > 0 ? damage : ['No damage found']];
+  const verdict = damage.length > 0 ? damage : [report.status === 'complete' ? 'No damage found' : 'Not everything could be checked: some of it needs a newer version of snap'];
+  return [...lines, ...warnings > 0 ? [`${formatCount(warnings)} warnings`] : [], ...verdict];
 }
 
 function statsLines(report: StatsReport): string[] {

@@ -1,4 +1,5 @@
 /** One batch of stored frames on one thread: open, decompress, check every chunk. */
+import { releaseMemory } from '../base/release-memory.ts';
 import { decodePayload, FRAME_PADDING, FrameCipher } from '../format/frame.ts';
 import type { Hasher, Kernel } from '../kernel/kernel.ts';
 import type { ExtractBatch, FrameToOpen, OpenedFrame } from './engine.ts';
@@ -39,8 +40,10 @@ export class Extract {
     if (content === undefined) return { content: undefined, verdict: 'compressed' };
     const wrong = (frame.flags & FRAME_PADDING) === 0 ? findWrongChunks(hasher, content, frame.chunks) : [];
     if (wrong.length > 0) return { content: undefined, verdict: wrong };
-    if (!wantsContent) return { content: undefined, verdict: 'ok' };
     // An opened payload is in memory of its own, what the decompressor gives is not.
-    return { content: content === payload ? ownMemory(payload) : content.slice(), verdict: 'ok' };
+    const isOwn = content === payload;
+    const answer: OpenedFrame = { content: !wantsContent ? undefined : isOwn ? ownMemory(payload) : content.slice(), verdict: 'ok' };
+    if (!isOwn || !wantsContent) releaseMemory([payload]);
+    return answer;
   }
 }

@@ -7,6 +7,7 @@ import { OBJECT_TYPES } from '../format/header.ts';
 import type { SnapshotId } from '../format/ids.ts';
 import { forgottenName, parseObjectName, PREFIXES, rejectedName, snapshotName } from '../format/object-names.ts';
 import { decodeSnapshot, type Snapshot } from '../format/snapshot.ts';
+import { isDamage, isUnreadable } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { withName } from './sealed-objects.ts';
 
@@ -36,18 +37,18 @@ const PARALLEL_READS = 8;
 /** Every valid snapshot; damaged records are listed apart, since they must not hide the others. */
 export async function loadSnapshots(repository: OpenRepository, options: CallOptions = {}): Promise<SnapshotListing> {
   const { backend } = repository;
-  const dead = new Set<SnapshotId>();
+  const marked = new Set<SnapshotId>();
   // Markers first: a snapshot that is forgotten in between is then listed once more, never half.
   for (const prefix of [PREFIXES.forgotten, PREFIXES.rejected]) {
     for await (const { name } of backend.list(prefix, options)) {
       const ref = parseObjectName(name);
-      if (ref?.kind === 'forgotten' || ref?.kind === 'rejected') dead.add(ref.id);
+      if (ref?.kind === 'forgotten' || ref?.kind === 'rejected') marked.add(ref.id);
     }
   }
   const listed: { id: SnapshotId; storedAt: number; sizeBytes: number }[] = [];
   for await (const { name, storedAt, sizeBytes } of backend.list(PREFIXES.snapshots, options)) {
     const ref = parseObjectName(name);
-    if (ref?.kind === 'snapshot' && !dead.has(ref.id)) listed.push({ id: ref.id, storedAt, sizeBytes });
+    if (ref?.kind === 'snapshot' && !(marked.has(ref.id) && await isMarkedDead(repository, ref.id, options))) listed.push({ id: ref.id, storedAt, sizeBytes });
   }
   const snapshots: SnapshotRecord[] = [];
   const unreadable: UnreadableSnapshot[] = [];
@@ -89,21 +90,24 @@ export async function loadSnapshot(repository: OpenRepository, id: SnapshotId, o
 
 /** Whether the snapshot is valid at this moment, asked of the repository itself and in this order (R2). */
 export async function isValidNow(repository: OpenRepository, id: SnapshotId, options: CallOptions = {}): Promise<boolean> {
-  const { backend, objects } = repository;
   try {
-    const { header } = await objects.load(snapshotName(id), options);
+    const { header } = await repository.objects.load(snapshotName(id), options);
     if (header.type !== OBJECT_TYPES.snapshot) return false;
   } catch (error) {
     if (error instanceof SnapError && error.code === 'OBJECT_NOT_FOUND') return false;
     throw error;
   }
+  return !await isMarkedDead(repository, id, options);
+}
+
+/** A marker that cannot be verified counts for nothing here: whoever can write to the storage could hide snapshots with it. */
+export async function isMarkedDead({ objects }: OpenRepository, id: SnapshotId, options: CallOptions = {}): Promise<boolean> {
   for (const marker of [forgottenName(id), rejectedName(id)]) {
     try {
-      await backend.stat(marker, options);
-      return false;
+      if ((await objects.loadSigned(marker, options)).isTrusted) return true;
     } catch (error) {
-      if (!(error instanceof SnapError) || error.code !== 'OBJECT_NOT_FOUND') throw error;
+      if (!isDamage(error) && !isUnreadable(error)) throw error;
     }
   }
-  return true;
+  return false;
 }

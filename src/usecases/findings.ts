@@ -8,6 +8,7 @@ export class FindingList {
   readonly #emit: ((finding: Finding) => void) | undefined;
   #total = 0;
   #damages = 0;
+  #unsupported = 0;
 
   constructor(emit?: (finding: Finding) => void) {
     this.#emit = emit;
@@ -20,6 +21,17 @@ export class FindingList {
     this.#emit?.(finding);
   }
 
+  /** For an object that this version cannot read: it is not known to be damaged, and not known to be whole. */
+  addUnsupported(finding: Omit<Finding, 'severity'>): void {
+    this.#unsupported++;
+    this.add({ ...finding, severity: 'warning' });
+  }
+
+  addAll(other: FindingList): void {
+    for (const finding of other.list) this.add(finding);
+    this.#unsupported += other.#unsupported;
+  }
+
   get total(): number {
     return this.#total;
   }
@@ -27,6 +39,11 @@ export class FindingList {
   /** Findings of severity 'damage'. */
   get damages(): number {
     return this.#damages;
+  }
+
+  /** Objects that could not be checked. */
+  get unsupported(): number {
+    return this.#unsupported;
   }
 
   get list(): readonly Finding[] {

@@ -2,6 +2,7 @@
  * Writes the content of files into a target: collects references in a window, reads and opens each frame of the window once,
  * and gives its chunks to all files that want them. A file of one chunk is written in one call, others range by range.
  */
+import { releaseMemory } from '../base/release-memory.ts';
 import { JobGroup } from '../base/concurrency.ts';
 import { toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
@@ -182,6 +183,7 @@ export class RestoreFiles {
       if (content !== undefined && this.#chunks.has(ids, i * CHUNK_ID_BYTES, offset, length)) this.#write(i, content.subarray(offset, offset + length));
       else doubtful.push(i);
     }
+    if (content !== undefined) releaseMemory([content]);
   }
 
   /** One by one, with every copy: for chunks whose frame or pack gave nothing. */

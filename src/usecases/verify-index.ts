@@ -8,7 +8,7 @@ import type { ChunkIndex } from '../cache/cache.ts';
 import { chunkIdFromBytes, CHUNK_ID_BYTES, type PackId, type SegmentId } from '../format/ids.ts';
 import { decodeIndexSegment, SEGMENT_CHUNK_BYTES, unpackSegment, type IndexSegment, type PackContent } from '../format/index-segment.ts';
 import { packName, segmentName } from '../format/object-names.ts';
-import { isDamage } from '../repository/damage.ts';
+import { isDamage, isUnreadable } from '../repository/damage.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { toSegmentContent } from '../repository/segment-content.ts';
 import type { DamageMap } from './verify-damage.ts';
@@ -31,8 +31,10 @@ export async function* readSegments(
       const segment = decodeIndexSegment((await repository.objects.load(name, options)).payload);
       yield { id, segment, packs: unpackSegment(segment) };
     } catch (error) {
-      if (!isDamage(error)) throw error;
-      if (error.code !== 'OBJECT_NOT_FOUND') findings?.add({ object: 'index segment', name, message: error.message, severity: 'damage', files: [] });
+      if (!isDamage(error) && !isUnreadable(error)) throw error;
+      const finding = { object: 'index segment', name, message: error.message, files: [] };
+      if (error.kind === 'unsupported') findings?.addUnsupported(finding);
+      else if (error.code !== 'OBJECT_NOT_FOUND') findings?.add({ ...finding, severity: 'damage' });
     }
   }
 }

@@ -1,5 +1,4 @@
 /** Level 0 of a check: lists everything and looks at all small objects (repository design, section 16.2). Reads no cache. */
-import { SnapError } from '../base/errors.ts';
 import { mapBounded } from '../base/concurrency.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { StoredObject } from '../backend/backend.ts';
@@ -7,10 +6,11 @@ import { OBJECT_TYPES } from '../format/header.ts';
 import type { PackId, SegmentId, SnapshotId } from '../format/ids.ts';
 import { parseKeySlot } from '../format/key-slot.ts';
 import { gcDoneName, parseObjectName, snapshotName, type ObjectRef, type PackType } from '../format/object-names.ts';
+import { decodeSession } from '../format/session.ts';
 import { decodeSnapshot } from '../format/snapshot.ts';
-import { isDamage } from '../repository/damage.ts';
+import { isDamage, isUnreadable } from '../repository/damage.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
-import type { SnapshotRecord } from '../repository/snapshots.ts';
+import { isMarkedDead, type SnapshotRecord } from '../repository/snapshots.ts';
 import type { FindingList } from './findings.ts';
 
 export interface StoredPackObject {
@@ -49,14 +49,13 @@ export async function checkStructure(repository: OpenRepository, findings: Findi
     if (ref === undefined) listing.strays.push(object);
     else if (ref.kind !== 'pack') listing.all.push({ ...object, ref });
     else addPack(packs, findings, object, ref);
-    if (ref !== undefined && object.sizeBytes === 0) add(findings, ref.kind, object.name, 'The object is empty');
   }
   for (const { name } of listing.strays) warn(findings, 'stray file', name, 'The file does not belong to the repository; it was left alone');
   const snapshots = await checkSnapshots(repository, listing, findings, options);
   await checkKeySlots(repository, listing, findings, options);
   await checkSigned(repository, listing, findings, options);
   checkPlans(listing, findings);
-  checkSessions(repository, listing, findings);
+  await checkSessions(repository, listing, findings, options);
   return { packs, segments: listing.of('segment').map(({ ref }) => ref.id), snapshots };
 }
 
@@ -66,7 +65,7 @@ function addPack(packs: Map<PackId, StoredPackObject>, findings: FindingList, { 
 }
 
 function add(findings: FindingList, object: string, name: string, message: string): void {
-  findings.add({ object: object.replace('-', ' '), name, message, severity: 'damage', files: [] });
+  findings.add({ object, name, message, severity: 'damage', files: [] });
 }
 
 function warn(findings: FindingList, object: string, name: string, message: string): void {
@@ -74,10 +73,10 @@ function warn(findings: FindingList, object: string, name: string, message: stri
 }
 
 async function checkSnapshots(repository: OpenRepository, listing: Listing, findings: FindingList, options: CallOptions): Promise<SnapshotRecord[]> {
-  const dead = new Set<SnapshotId>(listing.of('forgotten', 'rejected').map(({ ref }) => ref.id));
+  const marked = new Set<SnapshotId>(listing.of('forgotten', 'rejected').map(({ ref }) => ref.id));
   const records: SnapshotRecord[] = [];
   await mapBounded(listing.of('snapshot'), PARALLEL_READS, async ({ ref: { id }, name, storedAt, sizeBytes }) => {
-    if (dead.has(id)) return warn(findings, 'snapshot', name, 'The snapshot is marked as forgotten, but its record is still there; the next forget removes it');
+    if (marked.has(id) && await isMarkedDead(repository, id, options)) return warn(findings, 'snapshot', name, 'The snapshot is marked as forgotten, but its record is still there; the next forget removes it');
     const snapshot = await tolerate(findings, 'snapshot', name, async () => {
       const { header, payload } = await repository.objects.load(name, options);
       return header.type === OBJECT_TYPES.tombstone ? undefined : decodeSnapshot(payload);
@@ -87,7 +86,18 @@ async function checkSnapshots(repository: OpenRepository, listing: Listing, find
     if (snapshot.startedAt[0] * 1000 > storedAt + DAY_MS) warn(findings, 'snapshot', name, 'The snapshot is dated later than it was stored');
     records.push({ id, snapshot, storedAt, sizeBytes });
   });
+  checkChains(records, listing, findings);
   return records.sort((a, b) => a.snapshot.startedAt[0] - b.snapshot.startedAt[0] || a.snapshot.startedAt[1] - b.snapshot.startedAt[1] || (a.id < b.id ? -1 : 1));
+}
+
+/** Each snapshot names the one before of its host, so that one which vanished without being forgotten is noticed. */
+function checkChains(records: readonly SnapshotRecord[], listing: Listing, findings: FindingList): void {
+  const known = new Set<SnapshotId>(listing.of('snapshot', 'forgotten', 'rejected').map(({ ref }) => ref.id));
+  for (const { id, snapshot: { previous, originalId } } of records) {
+    // A copy may come from another repository.
+    if (previous === undefined || originalId !== undefined || known.has(previous.id)) continue;
+    warn(findings, 'snapshot', snapshotName(previous.id), `The snapshot is not there and was not forgotten, but snapshot '${id}' of the same host followed it`);
+  }
 }
 
 async function checkKeySlots({ backend }: OpenRepository, listing: Listing, findings: FindingList, options: CallOptions): Promise<void> {
@@ -113,14 +123,21 @@ function checkPlans(listing: Listing, findings: FindingList): void {
   }
 }
 
-function checkSessions({ clock }: OpenRepository, listing: Listing, findings: FindingList): void {
+/** Nothing but the next prune needs a session, so one that cannot be read is no damage. */
+async function checkSessions({ clock, objects }: OpenRepository, listing: Listing, findings: FindingList, options: CallOptions): Promise<void> {
   const lastSign = new Map<string, number>();
   for (const { ref, storedAt } of listing.of('heartbeat')) lastSign.set(ref.id, Math.max(storedAt, lastSign.get(ref.id) ?? 0));
   const snapshots = new Set(listing.of('snapshot').map(({ name }) => name));
-  for (const { name, ref, storedAt } of listing.of('session')) {
-    if (clock.now() - Math.max(storedAt, lastSign.get(ref.id) ?? 0) < DAY_MS || snapshots.has(snapshotName(ref.id))) continue;
-    warn(findings, 'session', name, 'The session gave no sign of life for a day; the next prune removes it');
-  }
+  await mapBounded(listing.of('session'), PARALLEL_READS, async ({ name, ref, storedAt }) => {
+    const isStale = clock.now() - Math.max(storedAt, lastSign.get(ref.id) ?? 0) >= DAY_MS && !snapshots.has(snapshotName(ref.id));
+    if (isStale) return warn(findings, 'session', name, 'The session gave no sign of life for a day; the next prune removes it');
+    try {
+      decodeSession((await objects.load(name, options)).payload);
+    } catch (error) {
+      if (!isDamage(error) && !isUnreadable(error)) throw error;
+      if (error.code !== 'OBJECT_NOT_FOUND') warn(findings, 'session', name, error.message);
+    }
+  });
 }
 
 /** Undefined for what is damaged or unsupported, which becomes a finding. A vanished object is none: others may be at work. */
@@ -128,8 +145,8 @@ async function tolerate<T>(findings: FindingList, object: string, name: string, 
   try {
     return await read();
   } catch (error) {
-    if (!isDamage(error) && !(error instanceof SnapError && error.kind === 'unsupported')) throw error;
-    if (error.kind === 'unsupported') warn(findings, object, name, error.message);
+    if (!isDamage(error) && !isUnreadable(error)) throw error;
+    if (error.kind === 'unsupported') findings.addUnsupported({ object, name, message: error.message, files: [] });
     else if (error.code !== 'OBJECT_NOT_FOUND') add(findings, object, name, error.message);
     return undefined;
   }

@@ -71,7 +71,7 @@ export async function verify(repository: OpenRepository, options: VerifyOptions,
     await nameFiles(run, trees);
     damage.report(findings);
     return {
-      job: 'verify', status: findings.damages > 0 ? 'failed' : 'complete', snapshots: chosen(run).length, packs: structure.packs.size, segments,
+      job: 'verify', status: findings.damages + findings.unsupported > 0 ? 'failed' : 'complete', snapshots: chosen(run).length, packs: structure.packs.size, segments,
       treeNodes: trees.treeNodes, chunksReferenced: trees.chunks, packsRead: read.packs, bytesRead: read.bytes,
       unusedBytes: options.snapshot === undefined ? unusedBytes(run, needed) : 0, durationMs: clock.monotonic() - started, findings: findings.list,
     };
@@ -93,7 +93,7 @@ async function begin(
       // A damaged segment or gc document is found again by the checks that look for it.
       const session = await ReadingSession.begin(repository, options.owner, records, { ...call, onDamagedObject: () => undefined });
       const findings = new FindingList(finding => { emit({ type: 'damage-found', finding }); });
-      for (const finding of waiting.list) findings.add(finding);
+      findings.addAll(waiting);
       const packs = new Map(session.view.packs.map((pack): [PackId, StoredPackObject] => [pack.id, pack]));
       return { session, structure: { ...structure, packs }, findings };
     } catch (error) {
@@ -153,13 +153,14 @@ function isWanted({ repository, options, session, damage }: VerifyRun, needed: R
   return number !== undefined && needed.has(number);
 }
 
-async function readPack({ repository, session, damage, call }: VerifyRun, check: PackCheck, pack: StoredPackObject, indexed: PackContent | undefined, read: DataRead): Promise<void> {
+async function readPack({ repository, session, findings, damage, call }: VerifyRun, check: PackCheck, pack: StoredPackObject, indexed: PackContent | undefined, read: DataRead): Promise<void> {
   const { looks } = session;
   try {
     await check.run(pack, indexed, call);
     read.packs++;
   } catch (error) {
     const name = packName(pack.type, pack.id);
+    if (hasCode(error, 'UNSUPPORTED_FORMAT')) return findings.addUnsupported({ object: 'pack', name, message: error.message, files: [] });
     const isShort = hasCode(error, 'INVALID_RANGE');
     if (!isShort && !hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
     if (!isShort) await session.lookAgain(looks, call);
