@@ -1,11 +1,10 @@
 /** Counts what a backup does, reports problems and entries as events, and feeds the counters that a renderer polls. */
-import { concatBytes, utf8, type Bytes } from '../base/bytes.ts';
+import type { Bytes } from '../base/bytes.ts';
 import type { SnapError } from '../base/errors.ts';
 import type { Change } from './directory-state.ts';
 import type { Counters, SnapEvent } from './events.ts';
+import { joinPath } from './path-bytes.ts';
 import { ProblemList } from './reports.ts';
-
-const SLASH = utf8('/');
 
 export class BackupTally {
   readonly problems = new ProblemList();
@@ -57,8 +56,4 @@ export class BackupTally {
   get filesTotal(): number {
     return this.files.new + this.files.changed + this.files.unmodified;
   }
-}
-
-export function joinPath(directory: Bytes, name: Bytes): Bytes {
-  return directory.at(-1) === 0x2f ? concatBytes([directory, name]) : concatBytes([directory, SLASH, name]);
 }

@@ -12,13 +12,14 @@ import { DirectoryBuilder } from '../repository/directory-builder.ts';
 import type { TreeReader } from '../repository/tree-reader.ts';
 import type { WritingSession } from '../repository/writing-session.ts';
 import type { EntryDetails } from '../sources/source.ts';
-import { joinPath, type BackupTally } from './backup-tally.ts';
+import type { BackupTally } from './backup-tally.ts';
 import { isRacy } from './change-detection.ts';
 import type { ContentAnswer } from './content-ingest.ts';
 import type { DirectoryRecords } from './directory-records.ts';
 import type { DirectoryState, EntryDraft, ParentSlot, SliceState } from './directory-state.ts';
 import type { EntryFactory } from './entry-factory.ts';
 import { unreadableErrno } from '../sources/unreadable.ts';
+import { joinPath } from './path-bytes.ts';
 
 export interface AssemblyParts {
   readonly session: WritingSession;
