@@ -52,6 +52,7 @@ export class WritingSession {
   readonly #index: IndexWriter;
   readonly #referenced = new Set<PackNumber>();
   readonly #claimed = new Set<string>();
+  #isDoubtful = false;
   #registration: Registration | undefined;
   #view: SessionView;
 
@@ -95,6 +96,24 @@ export class WritingSession {
     if (this.#claimed.size > MAX_CLAIMED) this.#resolveClaimed();
   }
 
+  /**
+   * For packs in which something was found damaged: they are not usable any more, so what is needed of them is stored again,
+   * and nothing is committed before the caller has gone through everything once more.
+   */
+  distrust(packs: Iterable<PackNumber>): void {
+    const { chunks } = this.repository.cache;
+    const bad = new Set(packs);
+    const usable: PackNumber[] = [];
+    for (let number = 1; number <= chunks.highestPackNumber(); number++) if (!bad.has(number) && chunks.isUsable(number)) usable.push(number);
+    chunks.setUsable(usable);
+    this.#isDoubtful = true;
+  }
+
+  /** Something was found damaged since the last commit: what was built may refer to it. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful;
+  }
+
   /** W6: everything handed to the assembler so far is durable and indexed. Closes the open tree pack. */
   async flush(): Promise<void> {
     this.trees.finish();
@@ -105,20 +124,20 @@ export class WritingSession {
   /** Whether every chunk and pack that was named is usable in the present view. */
   isClosed(): boolean {
     this.#resolveClaimed();
-    if (this.#claimed.size > 0) return false;
+    if (this.#isDoubtful || this.#claimed.size > 0) return false;
     for (const pack of this.#referenced) if (!this.repository.cache.chunks.isUsable(pack)) return false;
     return true;
   }
 
   /**
-   * W6 to W8. Undefined: the session was revoked and some of what it referred to is gone; the caller stores it again (the
-   * session has a new registration and view) and calls `commit` once more.
+   * W6 to W8. Undefined: some of what the session referred to is gone or damaged, mostly after a revocation; the caller stores
+   * and names everything again (the session has a new registration and view then) and calls `commit` once more.
    * @throws SESSION_REVOKED after five revocations
    */
   async commit(build: (identity: CommitIdentity) => Snapshot): Promise<Committed | undefined> {
     await this.flush();
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      if (!this.isClosed()) return undefined;
+      if (!this.isClosed()) return this.#forgetReferences();
       const { id } = this.#registration!;
       this.#registration!.check();
       const bytes = this.#seal(build({ id, gcNumber: this.#view.gcNumber }));
@@ -146,6 +165,12 @@ export class WritingSession {
       this.#referenced.add(location.pack);
       this.#claimed.delete(key);
     }
+  }
+
+  #forgetReferences(): undefined {
+    this.#referenced.clear();
+    this.#claimed.clear();
+    this.#isDoubtful = false;
   }
 
   #seal(snapshot: Snapshot): Uint8Array<ArrayBuffer> {

@@ -53,6 +53,15 @@ export class BackupTally {
     this.#emit({ type: 'problem-found', path, during, code: error.code, message: error.message });
   }
 
+  /** Packs that turned out to be damaged. */
+  healing(packs: readonly string[], error: SnapError): void {
+    for (const name of packs) {
+      this.#emit({
+        type: 'damage-found', finding: { object: 'pack', name, severity: 'warning', files: [], message: `What this backup needs of the pack is stored again: ${error.message}` },
+      });
+    }
+  }
+
   get filesTotal(): number {
     return this.files.new + this.files.changed + this.files.unmodified;
   }

@@ -2,7 +2,7 @@
  * Walks the source, decides entry by entry what can be taken over from an earlier run, and hands the rest to be read
  * (architecture, "Backup"). Directories are finished by `DirectoryAssembly` as soon as nothing in them waits any more.
  */
-import { throwIfAborted } from '../base/errors.ts';
+import { throwIfAborted, type SnapError } from '../base/errors.ts';
 import { equalBytes, type Bytes } from '../base/bytes.ts';
 import { TYPE_FILE } from '../base/stat-record.ts';
 import type { ChunkId } from '../format/ids.ts';
@@ -39,6 +39,8 @@ export interface WalkParts {
   readonly ingest: FileSink;
   readonly assembly: DirectoryAssembly;
   readonly tally: BackupTally;
+  /** A node of an earlier run that cannot be read. */
+  readonly onDamage: (error: SnapError) => void;
   /** False for full backups: everything is read again. */
   readonly takesOver: boolean;
   readonly ignoreInode: boolean;
@@ -144,7 +146,7 @@ export class BackupWalk {
   }
 
   #earlierEntries(directory: DirectoryState): EarlierEntries {
-    return directory.earlierEntries ??= new EarlierEntries(this.#parts.trees, directory.earlierNode);
+    return directory.earlierEntries ??= new EarlierEntries(this.#parts.trees, directory.earlierNode, this.#parts.onDamage);
   }
 
   async #readFresh(slice: DirectorySlice, state: SliceState, fresh: readonly FreshEntry[]): Promise<void> {

@@ -19,6 +19,9 @@ import { findRollback } from './rollback-check.ts';
 import { backupStream } from './stream-backup.ts';
 import { openTree, backupTree, type OpenedTree } from './tree-backup.ts';
 
+/** A prune that condemns what was stored, again and again; one round more is needed for damage that a round comes upon. */
+const MAX_ROUNDS = 5;
+
 interface Added {
   dataChunks: number;
   treeChunks: number;
@@ -82,11 +85,11 @@ interface Stored {
   readonly kind: SnapshotKind;
 }
 
-/** Stores the components and commits; after a revocation that took chunks away, stores what is missing once more (W8). */
+/** Stores the components and commits; when a revocation took chunks away (W8), or some were found damaged, stores these once more. */
 async function storeAndCommit(parts: StoreParts): Promise<Stored> {
   const { repository, options, context, session, parent, source, opened, counters, emit } = parts;
   const kind = options.kind === 'incremental' && parent === undefined ? 'full' : options.kind;
-  for (;;) {
+  for (let round = 1; round <= MAX_ROUNDS; round++) {
     const tally = new BackupTally(counters, emit, listensToEntries(context));
     for (const error of parts.rollback) tally.problem({ path: undefined, during: 'open', error });
     counters.phase = 'reading';
@@ -96,7 +99,7 @@ async function storeAndCommit(parts: StoreParts): Promise<Stored> {
     refuseEmptySource(tally.filesTotal, parent?.snapshot, options.allowEmpty || source.kind === 'stream');
     counters.phase = 'finishing';
     const isUnchanged = parent !== undefined && sameComponents(components, parent.snapshot.components);
-    if (options.dryRun || (options.skipIfUnchanged && isUnchanged)) {
+    if (options.dryRun || (options.skipIfUnchanged && isUnchanged && !session.isDoubtful)) {
       await session.flush();
       return { tally, committed: undefined, isUnchanged, kind };
     }
@@ -106,6 +109,7 @@ async function storeAndCommit(parts: StoreParts): Promise<Stored> {
       throw new SnapError('SESSION_REVOKED', 'A prune revoked the session, and a stream cannot be read again', { hint: 'Run the backup again' });
     }
   }
+  throw new SnapError('CHUNK_MISSING', `What the snapshot needs was gone or damaged again after each of ${MAX_ROUNDS} attempts to store it`, { hint: 'Run `snap verify --read-data`' });
 }
 
 /** One engine for each round: what it sealed belongs to packs of this round. */

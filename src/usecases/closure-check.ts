@@ -1,17 +1,21 @@
 /**
  * No reference is taken over without finding its chunk in a usable pack of this session (repository design, W5; rule I9).
  */
-import { hasCode } from '../base/errors.ts';
+import type { SnapError } from '../base/errors.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import type { ContentItem, Entry } from '../format/tree-node.ts';
+import { isDamage } from '../repository/damage.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import type { TreeReader } from '../repository/tree-reader.ts';
 
 export class ClosureCheck {
   readonly #repository: OpenRepository;
   readonly #trees: TreeReader;
+  readonly #onDamage: (error: SnapError) => void;
 
-  constructor(repository: OpenRepository, trees: TreeReader) {
+  /** `onDamage`: a content node that cannot be read. */
+  constructor(repository: OpenRepository, trees: TreeReader, onDamage: (error: SnapError) => void) {
+    this.#onDamage = onDamage;
     this.#repository = repository;
     this.#trees = trees;
   }
@@ -53,8 +57,9 @@ export class ClosureCheck {
       return true;
     } catch (error) {
       // A content node that is missing or damaged: the file is read again.
-      if (hasCode(error, 'CHUNK_MISSING', 'CHUNK_CORRUPT', 'FRAME_CORRUPT', 'PACK_CORRUPT', 'OBJECT_CORRUPT', 'OBJECT_NOT_FOUND', 'INVALID_RANGE')) return false;
-      throw error;
+      if (!isDamage(error)) throw error;
+      this.#onDamage(error);
+      return false;
     }
   }
 }

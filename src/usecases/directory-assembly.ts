@@ -5,9 +5,11 @@
 import { SnapError, invariant } from '../base/errors.ts';
 import { equalBytes, type Bytes } from '../base/bytes.ts';
 import { TYPE_DIRECTORY, TYPE_FILE } from '../base/stat-record.ts';
+import type { PackNumber } from '../cache/cache.ts';
 import { chunkIdFromBytes, type ChunkId } from '../format/ids.ts';
 import { MAX_INLINE_XATTR_BYTES } from '../format/limits.ts';
 import { ENTRY_CHANGED, ENTRY_PARTLY_UNREADABLE, type Entry, type Time, type Xattr } from '../format/tree-node.ts';
+import { isDamage } from '../repository/damage.ts';
 import { DirectoryBuilder } from '../repository/directory-builder.ts';
 import type { TreeReader } from '../repository/tree-reader.ts';
 import type { WritingSession } from '../repository/writing-session.ts';
@@ -30,6 +32,8 @@ export interface AssemblyParts {
   readonly startedAt: Time;
   /** Stores the value of a large extended attribute. */
   readonly storeValue: (value: Bytes, slot: ParentSlot, attribute: number) => Promise<void>;
+  /** An earlier node that cannot be read, with the packs of its directory. */
+  readonly onDamage: (error: SnapError, packs: readonly PackNumber[]) => void;
   readonly onRoot: (component: number, node: ChunkId) => void;
 }
 
@@ -213,9 +217,16 @@ export class DirectoryAssembly {
     }
     const changed = new Map(slice.names.map((name, i) => [Buffer.from(name).toString('latin1'), slice.childNodes[i]]));
     const builder = this.#builderOf(directory);
-    for await (const entry of this.#parts.trees.entries(record.node)) {
-      const node = changed.get(Buffer.from(entry.name).toString('latin1'));
-      builder.add(node === undefined ? entry : { ...entry, directoryNode: node });
+    try {
+      for await (const entry of this.#parts.trees.entries(record.node)) {
+        const node = changed.get(Buffer.from(entry.name).toString('latin1'));
+        builder.add(node === undefined ? entry : { ...entry, directoryNode: node });
+      }
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      // Without its old entries nothing right can be made of the directory in this round; in the next one it is read.
+      this.#parts.onDamage(error, record.packs);
+      directory.fingerprint = undefined;
     }
     const node = builder.finish();
     this.#builders.push(builder);

@@ -2,20 +2,23 @@
  * The entries of a directory in an earlier run, looked up in ascending order of names: one node is held at a time, however
  * large the directory is.
  */
-import { SnapError } from '../base/errors.ts';
+import type { SnapError } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { ChunkId } from '../format/ids.ts';
 import { compareNames, type Entry } from '../format/tree-node.ts';
+import { isDamage } from '../repository/damage.ts';
 import type { TreeReader } from '../repository/tree-reader.ts';
 
 export class EarlierEntries {
+  readonly #onDamage: (error: SnapError) => void;
   readonly #leaves: AsyncIterator<readonly Entry[]> | undefined;
   #leaf: readonly Entry[] = [];
   #position = 0;
   #isAtEnd: boolean;
 
   /** Without a node there are no earlier entries. */
-  constructor(trees: TreeReader, node: ChunkId | undefined) {
+  constructor(trees: TreeReader, node: ChunkId | undefined, onDamage: (error: SnapError) => void) {
+    this.#onDamage = onDamage;
     this.#leaves = node === undefined ? undefined : trees.leaves(node)[Symbol.asyncIterator]();
     this.#isAtEnd = node === undefined;
   }
@@ -46,9 +49,10 @@ export class EarlierEntries {
       this.#leaf = next.done === true ? [] : next.value;
       this.#position = 0;
     } catch (error) {
-      // A parent that cannot be read any more only costs reading the files again; verify reports the damage.
-      if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'not-found')) throw error;
+      // A parent that cannot be read any more only costs reading the files again.
+      if (!isDamage(error)) throw error;
       this.#isAtEnd = true;
+      this.#onDamage(error);
     }
   }
 }

@@ -2,8 +2,10 @@
 import { invariant, SnapError } from '../base/errors.ts';
 import { equalBytes, utf8, type Bytes } from '../base/bytes.ts';
 import { FILE_TYPE_MASK, StatRecords, TYPE_FILE } from '../base/stat-record.ts';
-import type { ChunkId } from '../format/ids.ts';
+import type { PackNumber } from '../cache/cache.ts';
+import type { ChunkId, PackId } from '../format/ids.ts';
 import { MAX_INLINE_XATTR_BYTES } from '../format/limits.ts';
+import { packName } from '../format/object-names.ts';
 import type { Component } from '../format/snapshot.ts';
 import type { Xattr } from '../format/tree-node.ts';
 import { PackReader } from '../repository/pack-reader.ts';
@@ -37,7 +39,8 @@ type Item = { readonly kind: 'file'; readonly slot: PendingFile } | { readonly k
 export async function backupTree(run: BackupRun, source: TreeSource, { roots }: OpenedTree): Promise<Component[]> {
   const { repository, options, session, engine, tally, parent, context } = run;
   const trees = new TreeReader(repository, new PackReader(repository));
-  const closure = new ClosureCheck(repository, trees);
+  const onDamage = (error: SnapError, packs?: readonly PackNumber[]): void => { storeAgain(run, error, packs); };
+  const closure = new ClosureCheck(repository, trees, onDamage);
   const records = new DirectoryRecords(repository.cache.files, repository.kernel, options.series);
   const factory = new EntryFactory(repository.keys.auxiliaryHasher, source);
   const rootNodes: (ChunkId | undefined)[] = roots.map(() => undefined);
@@ -54,12 +57,12 @@ export async function backupTree(run: BackupRun, source: TreeSource, { roots }: 
     return undefined;
   }, () => session.assembler.backPressure(), { signal: context.signal });
   const assembly = new DirectoryAssembly({
-    session, trees, records, factory, tally, startedAt: run.startedAt,
+    session, trees, records, factory, tally, startedAt: run.startedAt, onDamage,
     storeValue: (value, slot, attribute) => ingest.addBytes(value, { kind: 'value', slot, attribute }),
     onRoot: (component, node) => { rootNodes[component] = node; },
   });
   const walk = new BackupWalk({
-    source, trees, closure, records, assembly, tally,
+    source, trees, closure, records, assembly, tally, onDamage,
     ingest: {
       addFile: (directory, name, stat, sizeBytes, slot) => ingest.addFile(directory, name, stat, sizeBytes, { kind: 'file', slot }),
       backPressure: () => ingest.backPressure(),
@@ -118,6 +121,17 @@ interface RootParts {
 }
 
 /** Undefined for a root whose content could not be read at all. */
+/** Damage that a backup comes upon is healed by it: nothing of these packs is taken over. Of tree packs, since content is not read. */
+function storeAgain({ session, tally, repository }: BackupRun, error: SnapError, packs: readonly PackNumber[] = []): void {
+  const { chunks } = repository.cache;
+  const id = error.context['pack'];
+  const named = typeof id === 'string' ? chunks.packNumber(id as PackId) : undefined;
+  const bad = [...packs, ...named === undefined ? [] : [named]].filter(pack => chunks.isUsable(pack) && chunks.pack(pack)?.type === 'tree');
+  if (bad.length === 0) return;
+  session.distrust(bad);
+  tally.healing(bad.map(pack => packName('tree', chunks.pack(pack)!.id)), error);
+}
+
 function makeComponent(
   { tally, options }: BackupRun, factory: EntryFactory, root: SourceRoot, { linkTarget, xattrs }: RootParts, node: ChunkId | undefined, answer: ContentAnswer | undefined,
 ): Component | undefined {

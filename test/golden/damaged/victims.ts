@@ -4,16 +4,16 @@ import { utf8 } from '../../../src/base/bytes.ts';
 import { MemoryBackend, type MemoryState } from '../../../src/backend/memory.ts';
 import { openMemoryCache } from '../../../src/cache/memory-cache.ts';
 import { frameRecordAt } from '../../../src/format/frame.ts';
-import { encodeDone, encodePlan, packPackIds } from '../../../src/format/gc-documents.ts';
+import { encodeDone, encodePlan, encodeSweep, packPackIds } from '../../../src/format/gc-documents.ts';
 import { OBJECT_TYPES, type ObjectType } from '../../../src/format/header.ts';
-import { parseRunId, parseSessionId, type PackId } from '../../../src/format/ids.ts';
+import { parseRunId, parseSessionId, type PackId, type SnapshotId } from '../../../src/format/ids.ts';
 import { encodeSession } from '../../../src/format/session.ts';
 import { encodeForgotten } from '../../../src/format/tombstone.ts';
-import { forgottenName, gcDoneName, gcPlanName, sessionName } from '../../../src/format/object-names.ts';
+import { forgottenName, gcDoneName, gcPlanName, gcSweepName, sessionName } from '../../../src/format/object-names.ts';
 import { openRepository } from '../../../src/repository/open-repository.ts';
 import type { OpenRepository } from '../../../src/repository/opened-repository.ts';
 import { establishView } from '../../../src/repository/session-view.ts';
-import { loadSnapshots } from '../../../src/repository/snapshots.ts';
+import { loadSnapshots, type SnapshotRecord } from '../../../src/repository/snapshots.ts';
 import { goldenBackend, goldenCredential, goldenRecord, goldenState } from '../../support/golden.ts';
 import { backupPath, kernel, OWNER } from '../../support/memory-repository.ts';
 import { restoreTo } from '../../support/read-jobs.ts';
@@ -44,8 +44,9 @@ export interface Base {
   readonly state: MemoryState;
   /** What is backed up again after each damage; the newest snapshot is of it. */
   readonly source: string;
-  readonly goldenSnapshot: string;
-  readonly newestSnapshot: string;
+  readonly oldestSnapshot: SnapshotId;
+  readonly goldenSnapshot: SnapshotId;
+  readonly newestSnapshot: SnapshotId;
   readonly repository: OpenRepository;
 }
 
@@ -60,11 +61,12 @@ export function reopenState(backend: MemoryBackend): Promise<OpenRepository> {
 export async function makeBase(source: string): Promise<Base> {
   const backend = goldenBackend('format-1-suite-1');
   const repository = await reopenState(backend);
-  const goldenSnapshot = (await loadSnapshots(repository)).snapshots[1]!.id;
+  const [first, second] = (await loadSnapshots(repository)).snapshots as [SnapshotRecord, SnapshotRecord];
+  const goldenSnapshot = second.id;
   await restoreTo(repository, source, { snapshot: goldenSnapshot, path: RECORD.sourcePath, setsOwner: false });
-  const { snapshotId } = await backupPath(repository, source);
+  const { snapshotId } = await backupPath(repository, source, { owner: { ...OWNER, hostId: second.snapshot.hostId } });
   await establishView(repository);
-  return { state: backend.snapshotState(), source, goldenSnapshot, newestSnapshot: snapshotId!, repository };
+  return { state: backend.snapshotState(), source, oldestSnapshot: first.id, goldenSnapshot, newestSnapshot: snapshotId! as SnapshotId, repository };
 }
 
 export function victimsOf(base: Base): Victim[] {
@@ -104,6 +106,7 @@ function leftovers(base: Base, sealed: (title: string, name: string, others: rea
   const plan = encodePlan({ packs: packPackIds(['ee'.repeat(16) as PackId]), createdAt: 1, runId: parseRunId('12'.repeat(16)) });
   const forgotten = encodeForgotten({ reason: 'test', createdAt: 1 });
   const done = encodeDone({ createdAt: 2 });
+  const sweep = encodeSweep({ packs: packPackIds(['ee'.repeat(16) as PackId]), planDigest: new Uint8Array(32), createdAt: 2 });
   const withObjects = (...objects: readonly (readonly [string, ObjectType, Uint8Array])[]): MemoryState => {
     const made = objects.map(([name, type, body]) => [name, { bytes: base.repository.objects.seal(name, type, body), storedAt: systemClock.now() }] as const);
     return new Map([...base.state, ...made]);
@@ -117,12 +120,20 @@ function leftovers(base: Base, sealed: (title: string, name: string, others: rea
     sealed('gc plan that is not done', gcPlanName(1), [gcPlanName(2)], gcPlanName(3), {
       state: withObjects([gcPlanName(1), planType, plan], [gcPlanName(2), planType, plan], [gcDoneName(2), doneType, done]), foreign: undefined,
     }),
+    sealed('gc sweep', gcSweepName(1), [gcSweepName(2)], gcSweepName(3), {
+      state: withObjects([gcPlanName(1), planType, plan], [gcSweepName(1), OBJECT_TYPES.sweep, sweep], [gcPlanName(2), planType, plan], [gcSweepName(2), OBJECT_TYPES.sweep, sweep]),
+      foreign: undefined,
+    }),
     sealed('gc done', gcDoneName(1), [gcDoneName(2)], gcDoneName(3), {
       state: withObjects([gcPlanName(1), planType, plan], [gcDoneName(1), doneType, done], [gcPlanName(2), planType, plan], [gcDoneName(2), doneType, done]),
       foreign: undefined,
     }),
     sealed('forgotten marker', forgottenName(a), [forgottenName(b)], `forgotten/${ID}`, {
       state: withObjects([forgottenName(a), OBJECT_TYPES.forgotten, forgotten], [forgottenName(b), OBJECT_TYPES.forgotten, forgotten]), foreign: undefined,
+    }),
+    sealed('forgotten marker of a snapshot that is there', forgottenName(base.oldestSnapshot), [forgottenName(b)], forgottenName(base.goldenSnapshot), {
+      state: withObjects([forgottenName(base.oldestSnapshot), OBJECT_TYPES.forgotten, forgotten], [forgottenName(b), OBJECT_TYPES.forgotten, forgotten]),
+      foreign: undefined,
     }),
     sealed('stray file', 'packs/README', [], 'packs/README.old', { state: stray, foreign: undefined, places: [] }),
   ];
