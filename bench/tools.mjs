@@ -32,7 +32,7 @@ export const TOOLS = {
       env: { BORG_REPO: join(place, 'borg'), BORG_PASSPHRASE: 'bench', BORG_BASE_DIR: join(place, 'borg-base'), BORG_RELOCATED_REPO_ACCESS_IS_OK: 'yes' },
       init: ['borg', ['init', '-e', 'repokey-blake2']],
       backup: path => ['borg', ['create', '-C', 'zstd,1', `::a${++archives}`, path]],
-      restore: target => ['sh', ['-c', `cd '${target}' && borg extract ::a${archives}`]],
+      restore: target => ['sh', ['-c', `cd '${target}' && exec borg extract ::a${archives}`]],
       verify: ['borg', ['check', '--verify-data']],
       clear: () => { for (const each of ['borg', 'borg-base']) rmSync(join(place, each), { recursive: true, force: true }); },
     };

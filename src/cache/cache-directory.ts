@@ -1,7 +1,8 @@
 /** Where the caches of this host lie, one folder per repository, and what can be said of them without opening one. */
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../base/errors.ts';
+import { makeDirectories } from '../base/make-directories.ts';
 import { isIdText, parseRepositoryId, type RepositoryId } from '../format/ids.ts';
 
 /** Values that the command line reads from flags and environment. */
@@ -53,7 +54,7 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 
 /** Marks the directory as a cache, so that backup programs can skip it (https://bford.info/cachedir/). */
 export function tagCacheDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectories(directory, 0o700);
   try {
     writeFileSync(join(directory, TAG_NAME), TAG, { flag: 'wx', mode: 0o600 });
   } catch (error) {

@@ -4,11 +4,12 @@
  * back to an older state (`cache-state-file.ts`), and a dirty marker, which stands in LMDB from before a step that removes
  * entries until the transaction that ends the step.
  */
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { toHex } from '../base/bytes.ts';
 import type { Random } from '../base/ambient.ts';
 import { SnapError } from '../base/errors.ts';
+import { makeDirectories } from '../base/make-directories.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { tagCacheDirectory } from './cache-directory.ts';
 import { readCacheState, STATE_FILE, writeCacheState } from './cache-state-file.ts';
@@ -152,7 +153,7 @@ function isTrusted(store: LmdbStore, state: ReturnType<typeof readCacheState>): 
 function prepareFolder(directory: string, folder: string): void {
   try {
     tagCacheDirectory(directory);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeDirectories(folder, 0o700);
     chmodSync(folder, 0o700);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code === 'ENOSPC' ? 'NO_SPACE' : 'DENIED';

@@ -1,10 +1,11 @@
 /** Who this is, as snapshots and sessions record it. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { homedir, hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { systemRandom } from '../base/ambient.ts';
 import { toHex } from '../base/bytes.ts';
+import { makeDirectories } from '../base/make-directories.ts';
 import type { Environment } from './config-file.ts';
 
 export interface HostIdentity {
@@ -37,7 +38,7 @@ function hostId(environment: Environment): string {
   if (known !== undefined) return known;
   const made = toHex(systemRandom.bytes(16));
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeDirectories(folder, 0o700);
     writeFileSync(path, `${made}\n`, { flag: 'wx', mode: 0o600 });
     return made;
   } catch {

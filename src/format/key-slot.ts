@@ -187,6 +187,6 @@ export function openKeySlot(kernel: Kernel, repositoryId: RepositoryId, kek: Byt
   const key = deriveSlotKey(kernel, kek, repositoryId, slot.slotId);
   const additional = concatBytes([slot.header, idBytes(repositoryId), slot.parameterBytes]);
   const plaintext = openBytes(kernel, 3, key, slot.nonce, additional, slot.sealed);
-  if (plaintext === undefined) throw corrupt('key slot', 'its seal does not match', { id: slot.slotId });
+  if (plaintext === undefined) throw corrupt('key slot', 'its seal does not match, or `config` is that of another repository', { id: slot.slotId });
   return decodeSlotSecrets(unpadPayload('key slot', plaintext));
 }

@@ -66,7 +66,9 @@ async function loadSegment(id: SegmentId, objects: SealedObjects, chunks: ChunkI
   const name = segmentName(id);
   const { payload } = await objects.load(name, options).catch((error: unknown) => {
     if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
-    throw new SnapError(error.code, error.message, { hint: 'Run `snap repair index` to rebuild the index from the packs', cause: error, context: error.context });
+    throw new SnapError(error.code, error.message, {
+      hint: 'Restores go on without it. See "A damaged index segment" in docs/operations.md', cause: error, context: error.context,
+    });
   });
   try {
     await chunks.addSegment(toSegmentContent(id, decodeIndexSegment(payload)));

@@ -39,11 +39,22 @@ export class IndexWriter {
 
   /** Everything added so far is in a durable segment, and in the cache, when this resolves. */
   flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#write());
+    this.#flushing = this.#flushing.then(() => this.#write(this.#options));
     return this.#flushing;
   }
 
-  async #write(): Promise<void> {
+  /** For the end of a run that failed or was interrupted: the next one shall find what is durable. Returns the error of a store that refused. */
+  async abandon(): Promise<unknown> {
+    await Promise.allSettled([this.#flushing]);
+    try {
+      await this.#write({});
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  async #write(options: CallOptions): Promise<void> {
     if (this.#pending.length === 0) return;
     const { backend, objects, random, cache, config } = this.#repository;
     const packs = this.#pending;
@@ -53,7 +64,12 @@ export class IndexWriter {
     const id = segmentIdFromBytes(random.bytes(16));
     const name = segmentName(id);
     const payload = encodeIndexSegment([], packs);
-    await backend.create(name, [objects.seal(name, OBJECT_TYPES.indexSegment, payload, { suite: config.defaultSuite })], this.#options);
+    try {
+      await backend.create(name, [objects.seal(name, OBJECT_TYPES.indexSegment, payload, { suite: config.defaultSuite })], options);
+    } catch (error) {
+      this.#pending.unshift(...packs);
+      throw error;
+    }
     await cache.chunks.addSegment(toSegmentContent(id, decodeIndexSegment(payload)));
   }
 }

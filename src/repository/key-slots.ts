@@ -60,7 +60,7 @@ export async function unlockSlot(
   const what = credential.kind === 'keyfile' ? 'key file' : 'password';
   if (tried === 0) throw new SnapError('WRONG_PASSWORD', `The repository at '${backend.location}' has no key slot for a ${what}`);
   throw new SnapError('WRONG_PASSWORD', `Wrong ${what} for the repository at '${backend.location}'`, {
-    hint: `None of its ${tried} key ${tried === 1 ? 'slot' : 'slots'} opens with it`,
+    hint: tried === 1 ? `Its key slot for a ${what} does not open with it` : `None of its ${tried} key slots for a ${what} opens with it`,
   });
 }
 

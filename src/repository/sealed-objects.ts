@@ -85,6 +85,6 @@ export class SealedObjects {
 
 /** Adds the object's name to an error of a decoder, which knows only the bytes. */
 export function withName(error: unknown, name: string): unknown {
-  if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) return error;
+  if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported') || error.context['name'] === name) return error;
   return new SnapError(error.code, `${error.message} ('${name}')`, { hint: error.hint, cause: error, context: { ...error.context, name } });
 }

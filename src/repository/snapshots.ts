@@ -24,6 +24,8 @@ export interface SnapshotRecord {
 export interface UnreadableSnapshot {
   readonly id: SnapshotId;
   readonly error: SnapError;
+  /** As in `SnapshotRecord`. */
+  readonly storedAt: number;
 }
 
 export interface SnapshotListing {
@@ -58,7 +60,7 @@ export async function loadSnapshots(repository: OpenRepository, options: CallOpt
       if (snapshot !== undefined) snapshots.push({ id, snapshot, storedAt, sizeBytes });
     } catch (error) {
       if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) throw error;
-      unreadable.push({ id, error });
+      unreadable.push({ id, error, storedAt });
     }
   });
   return { snapshots: snapshots.sort(byTime), unreadable };

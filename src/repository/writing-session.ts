@@ -154,7 +154,8 @@ export class WritingSession {
   /** W9. Returns the error of a store that refused the clean-up, which is no failure of the session. */
   async end(): Promise<unknown> {
     await this.assembler.abandon();
-    return this.#registration?.end();
+    const failure = await this.#index.abandon();
+    return await this.#registration?.end() ?? failure;
   }
 
   /** Claimed chunks that are indexed by now become references to their packs. */

@@ -154,6 +154,7 @@ export class ContentIngest<T> {
       await this.#jobs.add(async () => {
         joiner.addSegment(index, await run(start, end));
         missing--;
+        await this.#throttle(); // the next segment starts when what this one made is on its way
         await (joining = joining.then(join));
       });
     }

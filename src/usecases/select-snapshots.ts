@@ -65,14 +65,18 @@ function normalizePath(path: Bytes): Bytes {
 /**
  * The one snapshot that a name stands for: `latest` and `latest~N` among those that fit the filter, a full ID or a unique
  * prefix of at least 4 digits among all.
- * @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS; the error of a record that cannot be read, when its full ID was given
+ * @throws SNAPSHOT_NOT_FOUND, SNAPSHOT_AMBIGUOUS; the error of a record that cannot be read and that is meant, or may be
  */
 export async function resolveSnapshot(
   repository: OpenRepository, name: string, filter: SnapshotFilter = {}, options: CallOptions = {},
 ): Promise<SnapshotRecord> {
   const { snapshots, unreadable } = await loadSnapshots(repository, options);
   const latest = LATEST.exec(name);
-  if (latest !== null) return nthLatest(name, filterSnapshots(snapshots, filter), Number(latest[1] ?? 0), snapshots.length);
+  if (latest !== null) {
+    const record = nthLatest(name, filterSnapshots(snapshots, filter), Number(latest[1] ?? 0), snapshots.length);
+    refuseToGuess(name, record, unreadable);
+    return record;
+  }
   const prefix = name.toLowerCase();
   if (!/^[0-9a-f]{1,32}$/.test(prefix)) {
     throw new SnapError('SNAPSHOT_NOT_FOUND', `'${name}' is not the name of a snapshot`, {
@@ -97,6 +101,15 @@ function nthLatest(name: string, fitting: readonly SnapshotRecord[], steps: numb
   const among = fitting.length === total ? 'the repository holds' : 'the filters let through';
   throw new SnapError('SNAPSHOT_NOT_FOUND', `There is no snapshot '${name}'`, {
     hint: total === 0 ? 'The repository holds no snapshots yet' : `Of ${total} snapshots in the repository, ${among} ${fitting.length}`,
+  });
+}
+
+/** An older snapshot in place of the newest one would go unnoticed. */
+function refuseToGuess(name: string, { storedAt }: SnapshotRecord, unreadable: readonly UnreadableSnapshot[]): void {
+  const newer = unreadable.find(each => each.storedAt >= storedAt);
+  if (newer === undefined) return;
+  throw new SnapError(newer.error.code, `Snapshot '${newer.id}' cannot be read, so nobody knows which one '${name}' is: ${newer.error.message}`, {
+    hint: '`snap snapshots` lists those that can be read; name one by its ID', cause: newer.error, context: { ...newer.error.context },
   });
 }
 

@@ -20,6 +20,8 @@ interface Culprit {
   lastSnapshot: SnapshotId | undefined;
   filesOfLast: number;
   snapshotCount: number;
+  /** Chunks that share the finding. */
+  chunks: number;
 }
 
 export class DamageMap {
@@ -31,6 +33,8 @@ export class DamageMap {
   readonly #places = new Map<string, Culprit>();
   /** Chunks and tree nodes by ID: no place at all, or content that is not legal. */
   readonly #ids = new Map<string, Culprit>();
+  /** Chunks that no usable place is known of, by reason. */
+  readonly #lost = new Map<string, Culprit>();
 
   constructor(index: ChunkIndex) {
     this.#index = index;
@@ -92,18 +96,28 @@ export class DamageMap {
     const key = chunkIdKey(id);
     let culprit = this.#ids.get(key);
     for (const location of culprit === undefined ? this.#index.findAll(id) : []) culprit ??= this.#culpritAt(location);
-    if (culprit === undefined) {
-      const message = this.#index.find(id) === undefined ? 'No index segment says where the chunk is' : 'The index has the chunk with another length or type';
-      this.#ids.set(key, culprit = newCulprit(object, toHex(id), message));
-    }
+    if (culprit === undefined) this.#ids.set(key, culprit = this.#withoutPlace(id, object));
     addFile(culprit, snapshotId, path);
+  }
+
+  /** One finding for all of a kind: with a segment of the index, many chunks are lost at once. */
+  #withoutPlace(id: ChunkId, object: 'chunk' | 'tree'): Culprit {
+    const message = this.#index.find(id) === undefined ? 'No index segment says where the chunk is' : 'The index has the chunk with another length or type';
+    const key = `${object} ${message}`;
+    const known = this.#lost.get(key);
+    if (known !== undefined) {
+      known.chunks++;
+      return known;
+    }
+    const culprit = newCulprit(object, toHex(id), message);
+    this.#lost.set(key, culprit);
+    return culprit;
   }
 
   /** To be called when every file that is hit has been named. */
   report(findings: FindingList): void {
-    for (const culprits of [this.#packs, this.#frames, this.#places, this.#ids]) {
-      for (const culprit of culprits.values()) findings.add(toFinding(culprit));
-    }
+    const culprits = [this.#packs, this.#frames, this.#places, this.#ids].flatMap(each => [...each.values()]);
+    for (const culprit of new Set(culprits)) findings.add(toFinding(culprit));
   }
 
   #nameOf(number: PackNumber): string {
@@ -117,7 +131,7 @@ function placeKey({ pack, frame, offset }: Pick<ChunkLocation, 'pack' | 'frame' 
 }
 
 function newCulprit(object: string, name: string, message: string): Culprit {
-  return { object, name, message, files: [], fileCount: 0, lastSnapshot: undefined, filesOfLast: 0, snapshotCount: 0 };
+  return { object, name, message, files: [], fileCount: 0, lastSnapshot: undefined, filesOfLast: 0, snapshotCount: 0, chunks: 1 };
 }
 
 function addFile(culprit: Culprit, snapshotId: SnapshotId, path: Bytes): void {
@@ -132,8 +146,9 @@ function addFile(culprit: Culprit, snapshotId: SnapshotId, path: Bytes): void {
   culprit.files.push({ snapshotId, path });
 }
 
-function toFinding({ object, name, message, files, fileCount, snapshotCount }: Culprit): Finding {
+function toFinding({ object, name, message, files, fileCount, snapshotCount, chunks }: Culprit): Finding {
+  const others = chunks === 1 ? '' : `, and the same of ${chunks - 1} more`;
   const hits = fileCount === 0 ? 'no snapshot needs it'
     : `${fileCount} ${fileCount === 1 ? 'entry' : 'entries'} in ${snapshotCount} ${snapshotCount === 1 ? 'snapshot is' : 'snapshots are'} hit`;
-  return { object, name, message: `${message} (${hits})`, severity: 'damage', files };
+  return { object, name, message: `${message}${others} (${hits})`, severity: 'damage', files };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import { systemClock } from '../../src/base/ambient.ts';
+import { MiB } from '../../src/base/units.ts';
 import { encodePlan, packPackIds } from '../../src/format/gc-documents.ts';
 import { OBJECT_TYPES } from '../../src/format/header.ts';
 import { parseRunId } from '../../src/format/ids.ts';
@@ -108,6 +109,24 @@ describe('a backup that comes upon a damaged tree', () => {
     writeFileSync(join(root, 'kept/file-0'), 'changed');
     const { snapshotId } = await backupPath(await reopen(backend), root);
     expect((await readSnapshot(await withView(backend), snapshotId!)).size).toBe(14);
+  });
+});
+
+describe('a backup that is interrupted', () => {
+  test('leaves what it stored where the next one finds it', async () => {
+    const backend = memoryBackend();
+    const repository = await makeRepository(backend);
+    const root = memoryDirectory();
+    for (let i = 0; i < 12; i++) writeFileSync(join(root, `file-${i}`), new SeededRandom(i).bytes(3 * MiB));
+    const controller = new AbortController();
+    const onEvent = ({ type }: SnapEvent): void => { if (type === 'pack-written') controller.abort(); };
+    await expect(backupPath(repository, root, {}, { onEvent, signal: controller.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    const left = [...backend.snapshotState().keys()].map(name => name.split('/')[0]);
+    expect(left).toContain('index');
+    expect(left).not.toContain('sessions');
+    const report = await backupPath(await reopen(backend), root);
+    expect(report.bytesAddedRaw).toBeLessThan(25 * MiB);
+    expect((await readSnapshot(await withView(backend), report.snapshotId!)).size).toBe(13);
   });
 });
 

@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemRandom, type Random } from '../../src/base/ambient.ts';
 import { utf8 } from '../../src/base/bytes.ts';
+import { MemoryBackend } from '../../src/backend/memory.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { listSnapshots, resolveSnapshot, splitSnapshotPath } from '../../src/usecases/select-snapshots.ts';
-import { backupPath, makeRepository, OWNER, temporaryDirectory } from '../support/memory-repository.ts';
+import { backupPath, makeRepository, OWNER, reopen, temporaryDirectory } from '../support/memory-repository.ts';
+import { flipBit } from '../support/read-jobs.ts';
+import { TestClock } from '../support/test-clock.ts';
 
 describe('snapshots by name and filter', () => {
   let repository: OpenRepository;
@@ -84,6 +87,26 @@ describe('snapshots by name and filter', () => {
     await expect(refusal).rejects.toMatchObject({ code: 'SNAPSHOT_AMBIGUOUS', message: "'abcd' matches 2 snapshots" });
     for (const id of twinIds) await expect(refusal).rejects.toMatchObject({ hint: expect.stringContaining(id) });
     expect((await resolveSnapshot(twins, twinIds[0]!.slice(0, 20))).id).toBe(twinIds[0]);
+  });
+
+  test('as latest are not guessed when one that may be newer cannot be read', async () => {
+    const clock = new TestClock();
+    const backend = new MemoryBackend({ clock });
+    const path = temporaryDirectory();
+    writeFileSync(join(path, 'file'), 'x');
+    const written = await makeRepository(backend, { clock });
+    const stored: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      clock.advance(1000);
+      stored.push((await backupPath(written, path)).snapshotId!);
+      if (i === 1) await flipBit(backend, { object: `snapshots/${stored[1]}`, offset: 80, length: 40 });
+    }
+    const [oldest, damaged, newest] = stored as [string, string, string];
+    const damagedLater = await reopen(backend);
+    expect((await resolveSnapshot(damagedLater, 'latest')).id).toBe(newest);
+    const refusal = resolveSnapshot(damagedLater, 'latest~1');
+    await expect(refusal).rejects.toMatchObject({ code: 'OBJECT_CORRUPT', message: expect.stringContaining(`Snapshot '${damaged}' cannot be read`) });
+    expect((await resolveSnapshot(damagedLater, oldest.slice(0, 8))).id).toBe(oldest);
   });
 
   test('of an empty repository: the hint says that there are none', async () => {

@@ -1,9 +1,10 @@
 /** The five-minute path: a trial backup from start to end, checked by a comparison that shares no code with it. */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { systemClock, systemRandom } from '../../base/ambient.ts';
 import { toHex, utf8, type Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
+import { makeDirectories } from '../../base/make-directories.ts';
 import { Secret } from '../../base/secret.ts';
 import { formatCount, formatDuration, formatSize } from '../../base/units.ts';
 import { PROFILES } from '../../format/chunking.ts';
@@ -60,7 +61,7 @@ function prepare(context: VerbContext<typeof TRY_FLAGS>, job: Job): Trial {
   const path = operands[0]!;
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) throw new SnapError('SOURCE_MISSING', `The path '${printable(path)}' does not exist`);
   const folder = flags.at === undefined ? resolve(TRIALS, jsonMoment([Math.floor(systemClock.now() / 1000), 0]).replaceAll(':', '-')) : resolve(flags.at);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeDirectories(folder, 0o700);
   if (readdirSync(folder).length > 0) throw new SnapError('USAGE', `'${printable(folder)}' is not empty`, { hint: 'Give --at a new folder' });
   const [repository, passwordFile, restored] = [join(folder, 'repository'), join(folder, 'password'), join(folder, 'restored')];
   return {

@@ -4,28 +4,33 @@ import { OTHER_REPOSITORY, type Victim } from './victims.ts';
 
 export interface Damage {
   readonly title: string;
+  /** Everything that is hit is stored twice. */
+  readonly costsNothing: boolean;
   apply(victim: Victim): MemoryState | undefined;
 }
 
 export function damagesOf(victim: Victim): Damage[] {
-  const flips = victim.places.map(([what, offset]): Damage => ({
-    title: `bit flipped: ${what}`,
-    apply: changed(bytes => bytes.map((byte, i) => i === offset ? byte ^ 1 : byte)),
+  const flips = victim.places.map(({ what, offset, isTwice }): Damage => ({
+    title: `bit flipped: ${what}`, costsNothing: isTwice, apply: changed(bytes => bytes.map((byte, i) => i === offset ? byte ^ 1 : byte)),
   }));
   return [...GENERAL, ...flips];
 }
 
 const GENERAL: readonly Damage[] = [
-  { title: 'missing', apply: ({ state, name }) => new Map([...state].filter(([each]) => each !== name)) },
-  { title: 'empty', apply: changed(() => new Uint8Array(0)) },
-  { title: 'one byte shorter', apply: changed(bytes => bytes.slice(0, -1)) },
-  { title: 'half of it', apply: changed(bytes => bytes.slice(0, bytes.length >> 1)) },
-  { title: 'one byte longer', apply: changed(bytes => new Uint8Array([...bytes, 0])) },
-  { title: 'zeros', apply: changed(bytes => new Uint8Array(bytes.length)) },
-  { title: 'swapped with another', apply: swapped },
-  { title: 'of another repository', apply: ({ foreign, ...victim }) => foreign === undefined ? undefined : changed(() => OTHER_REPOSITORY.get(foreign)!.bytes)({ foreign, ...victim }) },
-  { title: 'also under another name', apply: ({ state, name, freeName }) => new Map([...state, [freeName, state.get(name)!]]) },
+  general('missing', ({ state, name }) => new Map([...state].filter(([each]) => each !== name))),
+  general('empty', changed(() => new Uint8Array(0))),
+  general('one byte shorter', changed(bytes => bytes.slice(0, -1))),
+  general('half of it', changed(bytes => bytes.slice(0, bytes.length >> 1))),
+  general('one byte longer', changed(bytes => new Uint8Array([...bytes, 0]))),
+  general('zeros', changed(bytes => new Uint8Array(bytes.length))),
+  general('swapped with another', swapped),
+  general('of another repository', victim => victim.foreign === undefined ? undefined : changed(() => OTHER_REPOSITORY.get(victim.foreign!)!.bytes)(victim)),
+  general('also under another name', ({ state, name, freeName }) => new Map([...state, [freeName, state.get(name)!]])),
 ];
+
+function general(title: string, apply: Damage['apply']): Damage {
+  return { title, costsNothing: false, apply };
+}
 
 function changed(change: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>): Damage['apply'] {
   return ({ state, name }) => new Map([...state].map(([each, object]) => [each, each === name ? { ...object, bytes: change(object.bytes) } : object]));

@@ -7,21 +7,33 @@ import { frameRecordAt } from '../../../src/format/frame.ts';
 import { encodeDone, encodePlan, encodeSweep, packPackIds } from '../../../src/format/gc-documents.ts';
 import { OBJECT_TYPES, type ObjectType } from '../../../src/format/header.ts';
 import { parseRunId, parseSessionId, type PackId, type SnapshotId } from '../../../src/format/ids.ts';
+import { forgottenName, gcDoneName, gcPlanName, gcSweepName, sessionName } from '../../../src/format/object-names.ts';
 import { encodeSession } from '../../../src/format/session.ts';
 import { encodeForgotten } from '../../../src/format/tombstone.ts';
-import { forgottenName, gcDoneName, gcPlanName, gcSweepName, sessionName } from '../../../src/format/object-names.ts';
 import { openRepository } from '../../../src/repository/open-repository.ts';
 import type { OpenRepository } from '../../../src/repository/opened-repository.ts';
 import { establishView } from '../../../src/repository/session-view.ts';
 import { loadSnapshots, type SnapshotRecord } from '../../../src/repository/snapshots.ts';
+import { compilePatterns } from '../../../src/sources/path-patterns.ts';
+import type { PathMatcher } from '../../../src/usecases/selection.ts';
 import { goldenBackend, goldenCredential, goldenRecord, goldenState } from '../../support/golden.ts';
 import { backupPath, kernel, OWNER } from '../../support/memory-repository.ts';
 import { restoreTo } from '../../support/read-jobs.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
+import { recordTree, type RecordedTree } from '../generate/record-tree.mjs';
 
 const RECORD = goldenRecord('format-1-suite-1');
 /** Opens with the same key, so that only the format tells the two repositories apart. */
 export const OTHER_REPOSITORY: MemoryState = goldenState('format-1-suite-2');
+/** Not every file system takes these attributes, and so many links only take time. */
+export const EXCLUDE: PathMatcher = compilePatterns([{ text: utf8('attributes') }, { text: utf8('many links') }]);
+
+/** Where a single bit is flipped; `isTwice`: the same stands at another place. */
+export interface Place {
+  readonly what: string;
+  readonly offset: number;
+  readonly isTwice: boolean;
+}
 
 export interface Victim {
   readonly title: string;
@@ -34,8 +46,7 @@ export interface Victim {
   readonly foreign?: string | undefined;
   /** A name of its kind that no object has. */
   readonly freeName: string;
-  /** Where single bits are flipped. */
-  readonly places: readonly (readonly [what: string, offset: number])[];
+  readonly places: readonly Place[];
   /** Which snapshot is restored: one that needs the object, if any does. */
   readonly restored: 'golden' | 'newest';
 }
@@ -44,98 +55,94 @@ export interface Base {
   readonly state: MemoryState;
   /** What is backed up again after each damage; the newest snapshot is of it. */
   readonly source: string;
+  readonly tree: RecordedTree;
   readonly oldestSnapshot: SnapshotId;
   readonly goldenSnapshot: SnapshotId;
   readonly newestSnapshot: SnapshotId;
   readonly repository: OpenRepository;
 }
 
-/** Random, but the same in every run. */
+/** As good as random, but no object has it. */
 const ID = 'c0ffee'.padEnd(32, '0');
 
-export function reopenState(backend: MemoryBackend): Promise<OpenRepository> {
-  return openRepository(backend, goldenCredential(RECORD), { kernel, clock: systemClock, random: new SeededRandom(77) }, async () => openMemoryCache());
+export function reopenState(backend: MemoryBackend, cache = openMemoryCache()): Promise<OpenRepository> {
+  return openRepository(backend, goldenCredential(RECORD), { kernel, clock: systemClock, random: new SeededRandom(77) }, async () => cache);
 }
 
-/** A golden repository in use: its tree was restored to `source` and backed up again. */
+/** A golden repository in use: its tree was restored to `source` and backed up again, by the same host. */
 export async function makeBase(source: string): Promise<Base> {
   const backend = goldenBackend('format-1-suite-1');
   const repository = await reopenState(backend);
   const [first, second] = (await loadSnapshots(repository)).snapshots as [SnapshotRecord, SnapshotRecord];
-  const goldenSnapshot = second.id;
-  await restoreTo(repository, source, { snapshot: goldenSnapshot, path: RECORD.sourcePath, setsOwner: false });
+  await restoreTo(repository, source, { snapshot: second.id, path: RECORD.sourcePath, setsOwner: false, exclude: EXCLUDE });
   const { snapshotId } = await backupPath(repository, source, { owner: { ...OWNER, hostId: second.snapshot.hostId } });
   await establishView(repository);
-  return { state: backend.snapshotState(), source, oldestSnapshot: first.id, goldenSnapshot, newestSnapshot: snapshotId! as SnapshotId, repository };
+  return {
+    state: backend.snapshotState(), source, tree: recordTree(source), oldestSnapshot: first.id, goldenSnapshot: second.id,
+    newestSnapshot: snapshotId! as SnapshotId, repository,
+  };
 }
 
 export function victimsOf(base: Base): Victim[] {
-  const { state } = base;
-  const named = (prefix: string, from = state): string[] => [...from.keys()].filter(name => name.startsWith(prefix)).sort(bySize(from));
-  const [slots, dataPacks, treePacks, segments, snapshots] = ['keys/', 'packs/d/', 'packs/t/', 'index/', 'snapshots/'].map(prefix => named(prefix)) as [string[], string[], string[], string[], string[]];
+  const golden = goldenState('format-1-suite-1');
+  const named = (prefix: string, from = golden): string[] => [...from.keys()].filter(name => name.startsWith(prefix)).sort(bySize(from));
   const foreign = (prefix: string): string => named(prefix, OTHER_REPOSITORY)[0]!;
-  const sealed = (title: string, name: string, others: readonly string[], freeName: string, more: Partial<Victim> = {}): Victim => {
-    const holder = more.state ?? state;
+  const slot = `keys/${base.repository.slotId}`;
+  const [slots, dataPacks, treePacks, segments, snapshots] = ['keys/', 'packs/d/', 'packs/t/', 'index/', 'snapshots/'].map(prefix => named(prefix)) as [string[], string[], string[], string[], string[]];
+  const newestTree = [...base.state.keys()].find(name => name.startsWith('packs/t/') && !golden.has(name))!;
+  const object = (title: string, name: string, others: readonly string[], freeName: string, more: Partial<Victim> = {}): Victim => {
+    const { length } = base.state.get(name)!.bytes;
     const prefix = name.slice(0, name.indexOf('/') + 1);
     return {
-      title, name, state: holder, freeName, other: others.find(each => each !== name), restored: 'golden',
-      foreign: prefix === '' ? name : foreign(prefix), places: placesInObject(holder.get(name)!.bytes.length), ...more,
+      title, name, freeName, state: base.state, restored: 'golden', other: others.find(each => each !== name), places: [...HEADER_PLACES, ...bodyPlaces(length)],
+      foreign: prefix === '' ? name : foreign(prefix), ...more,
     };
   };
-  const pack = (title: string, name: string, others: readonly string[], restored: Victim['restored']): Victim =>
-    sealed(title, name, others, `${name.slice(0, 8)}c0/${ID}`, { foreign: foreign(name.slice(0, 8)), places: placesInPack(base.repository, name), restored });
-  const newestTree = newest(base, treePacks);
+  const pack = (title: string, name: string, others: readonly string[], more: Partial<Victim> = {}): Victim =>
+    object(title, name, others, `${name.slice(0, 8)}c0/${ID}`, { foreign: foreign(name.slice(0, 8)), places: placesInPack(base.repository, name), ...more });
   return [
-    sealed('config', 'config', [], 'config.old'),
-    sealed('key slot that is used', slotOf(base), slots, `keys/${ID}`, { places: placesInSlot(state.get(slotOf(base))!.bytes.length) }),
-    sealed('key slot of somebody else', slots.find(name => name !== slotOf(base))!, slots, `keys/${ID}`, { places: [] }),
-    sealed('keyring', 'keyring/0000000001', [], 'keyring/0000000002'),
-    pack('data pack', dataPacks[0]!, dataPacks, 'golden'),
-    pack('tree pack of older snapshots', treePacks.find(name => name !== newestTree)!, treePacks, 'golden'),
-    pack('tree pack of the newest snapshot', newestTree, treePacks, 'newest'),
-    sealed('index segment', segments[0]!, segments, `index/${ID}`),
-    sealed('snapshot', `snapshots/${base.goldenSnapshot}`, snapshots, `snapshots/${ID}`),
-    ...leftovers(base, sealed),
+    object('config', 'config', [], 'config.old'),
+    object('key slot that is used', slot, slots, `keys/${ID}`, { places: [...HEADER_PLACES, ...slotPlaces(), ...bodyPlaces(base.state.get(slot)!.bytes.length)] }),
+    object('key slot of somebody else', slots.find(name => name !== slot)!, slots, `keys/${ID}`, { places: [] }),
+    object('keyring', 'keyring/0000000001', [], 'keyring/0000000002'),
+    pack('data pack', dataPacks[0]!, dataPacks),
+    // Swapped with one of its size, so that no listing shows it.
+    pack('data pack like another one', dataPacks[1]!, dataPacks.slice(1), { places: [] }),
+    pack('tree pack of older snapshots', treePacks[0]!, treePacks),
+    pack('tree pack of the newest snapshot', newestTree, treePacks, { restored: 'newest' }),
+    object('index segment', segments[0]!, segments, `index/${ID}`),
+    object('snapshot', `snapshots/${base.goldenSnapshot}`, snapshots, `snapshots/${ID}`),
+    ...leftovers(base),
   ];
 }
 
 /** What a run or a prune leaves: made here, since no golden repository has it yet. */
-function leftovers(base: Base, sealed: (title: string, name: string, others: readonly string[], freeName: string, more: Partial<Victim>) => Victim): Victim[] {
-  const [a, b] = ['ab'.repeat(16), 'cd'.repeat(16)].map(parseSessionId) as [ReturnType<typeof parseSessionId>, ReturnType<typeof parseSessionId>];
-  const session = encodeSession({ ...OWNER, kind: 'writer', startedAt: 1, pins: [] });
-  const plan = encodePlan({ packs: packPackIds(['ee'.repeat(16) as PackId]), createdAt: 1, runId: parseRunId('12'.repeat(16)) });
-  const forgotten = encodeForgotten({ reason: 'test', createdAt: 1 });
-  const done = encodeDone({ createdAt: 2 });
-  const sweep = encodeSweep({ packs: packPackIds(['ee'.repeat(16) as PackId]), planDigest: new Uint8Array(32), createdAt: 2 });
-  const withObjects = (...objects: readonly (readonly [string, ObjectType, Uint8Array])[]): MemoryState => {
-    const made = objects.map(([name, type, body]) => [name, { bytes: base.repository.objects.seal(name, type, body), storedAt: systemClock.now() }] as const);
-    return new Map([...base.state, ...made]);
+function leftovers(base: Base): Victim[] {
+  const { session, plan, sweep, done, forgotten } = OBJECT_TYPES;
+  const [a, b] = ['ab', 'cd'].map(digits => parseSessionId(digits.repeat(16))) as [SnapshotId, SnapshotId];
+  const packs = packPackIds(['ee'.repeat(16) as PackId]);
+  const bodies: Readonly<Record<number, Uint8Array>> = {
+    [session]: encodeSession({ ...OWNER, kind: 'writer', startedAt: 1, pins: [] }), [plan]: encodePlan({ packs, createdAt: 1, runId: parseRunId('12'.repeat(16)) }),
+    [sweep]: encodeSweep({ packs, planDigest: new Uint8Array(32), createdAt: 2 }), [done]: encodeDone({ createdAt: 3 }),
+    [forgotten]: encodeForgotten({ reason: 'test', createdAt: 1 }),
   };
-  const { plan: planType, done: doneType } = OBJECT_TYPES;
-  const stray = new Map([...base.state, ['packs/README', { bytes: utf8('not ours\n'), storedAt: systemClock.now() }] as const]);
+  const seal = (name: string, type: ObjectType): Uint8Array<ArrayBuffer> => base.repository.objects.seal(name, type, bodies[type]!);
+  /** The first object is the victim, the second one another of its kind. */
+  const victim = (title: string, freeName: string, ...objects: readonly (readonly [name: string, type: ObjectType])[]): Victim => {
+    const made = objects.map(([name, type]) => [name, { bytes: seal(name, type), storedAt: systemClock.now() }] as const);
+    const [name, other] = [objects[0]![0], objects[1]![0]];
+    const places = [HEADER_PLACES.find(({ what }) => what === 'version')!, ...bodyPlaces(made[0]![1].bytes.length)];
+    return { title, name, other, freeName, state: new Map([...base.state, ...made]), restored: 'golden', places };
+  };
+  const stray = { bytes: utf8('not ours\n'), storedAt: systemClock.now() };
   return [
-    sealed('session', sessionName(a), [sessionName(b)], `sessions/${ID}`, {
-      state: withObjects([sessionName(a), OBJECT_TYPES.session, session], [sessionName(b), OBJECT_TYPES.session, session]), foreign: undefined,
-    }),
-    sealed('gc plan that is not done', gcPlanName(1), [gcPlanName(2)], gcPlanName(3), {
-      state: withObjects([gcPlanName(1), planType, plan], [gcPlanName(2), planType, plan], [gcDoneName(2), doneType, done]), foreign: undefined,
-    }),
-    sealed('gc sweep', gcSweepName(1), [gcSweepName(2)], gcSweepName(3), {
-      state: withObjects([gcPlanName(1), planType, plan], [gcSweepName(1), OBJECT_TYPES.sweep, sweep], [gcPlanName(2), planType, plan], [gcSweepName(2), OBJECT_TYPES.sweep, sweep]),
-      foreign: undefined,
-    }),
-    sealed('gc done', gcDoneName(1), [gcDoneName(2)], gcDoneName(3), {
-      state: withObjects([gcPlanName(1), planType, plan], [gcDoneName(1), doneType, done], [gcPlanName(2), planType, plan], [gcDoneName(2), doneType, done]),
-      foreign: undefined,
-    }),
-    sealed('forgotten marker', forgottenName(a), [forgottenName(b)], `forgotten/${ID}`, {
-      state: withObjects([forgottenName(a), OBJECT_TYPES.forgotten, forgotten], [forgottenName(b), OBJECT_TYPES.forgotten, forgotten]), foreign: undefined,
-    }),
-    sealed('forgotten marker of a snapshot that is there', forgottenName(base.oldestSnapshot), [forgottenName(b)], forgottenName(base.goldenSnapshot), {
-      state: withObjects([forgottenName(base.oldestSnapshot), OBJECT_TYPES.forgotten, forgotten], [forgottenName(b), OBJECT_TYPES.forgotten, forgotten]),
-      foreign: undefined,
-    }),
-    sealed('stray file', 'packs/README', [], 'packs/README.old', { state: stray, foreign: undefined, places: [] }),
+    victim('session', `sessions/${ID}`, [sessionName(a), session], [sessionName(b), session]),
+    victim('gc plan that is not done', gcPlanName(3), [gcPlanName(1), plan], [gcPlanName(2), plan], [gcDoneName(2), done]),
+    victim('gc sweep', gcSweepName(3), [gcSweepName(1), sweep], [gcSweepName(2), sweep], [gcPlanName(1), plan], [gcPlanName(2), plan]),
+    victim('gc done', gcDoneName(3), [gcDoneName(1), done], [gcDoneName(2), done], [gcPlanName(1), plan], [gcPlanName(2), plan]),
+    victim('forgotten marker', `forgotten/${ID}`, [forgottenName(a), forgotten], [forgottenName(b), forgotten]),
+    victim('forgotten marker beside its snapshot', forgottenName(base.goldenSnapshot), [forgottenName(base.oldestSnapshot), forgotten], [forgottenName(b), forgotten]),
+    { title: 'stray file', name: 'packs/README', freeName: 'packs/README.old', state: new Map([...base.state, ['packs/README', stray]]), restored: 'golden', places: [] },
   ];
 }
 
@@ -143,37 +150,39 @@ function bySize(state: MemoryState): (a: string, b: string) => number {
   return (a, b) => state.get(b)!.bytes.length - state.get(a)!.bytes.length || (a < b ? -1 : 1);
 }
 
-function slotOf({ repository }: Base): string {
-  return `keys/${repository.slotId}`;
+// --- places ---
+
+function once(what: string, offset: number): Place {
+  return { what, offset, isTwice: false };
 }
 
-function newest({ repository }: Base, names: readonly string[]): string {
-  const golden = goldenState('format-1-suite-1');
-  const found = names.find(name => !golden.has(name));
-  if (found === undefined) throw new Error(`The newest snapshot of ${repository.id} added none of ${names.join()}`);
-  return found;
+function twice(what: string, offset: number): Place {
+  return { what, offset, isTwice: true };
 }
 
-const HEADER_PLACES = [['magic', 0], ['version', 4], ['suite', 5], ['type', 6], ['flags', 7], ['epoch', 8], ['ID', 12], ['salt or nonce', 28], ['length', 60]] as const;
+const HEADER_PLACES: readonly Place[] = [
+  once('magic', 0), once('version', 4), once('suite', 5), once('type', 6), once('flags', 7), once('epoch', 8), once('ID', 12), once('salt or nonce', 28), once('length', 60),
+];
 
-function placesInObject(sizeBytes: number): Victim['places'] {
-  return [...HEADER_PLACES, ['content', 64 + ((sizeBytes - 80) >> 1)], ['tag', sizeBytes - 1]];
+function bodyPlaces(sizeBytes: number): Place[] {
+  return [once('content', 64 + ((sizeBytes - 80) >> 1)), once('tag', sizeBytes - 1)];
 }
 
-function placesInSlot(sizeBytes: number): Victim['places'] {
-  return [...placesInObject(sizeBytes), ['length of the parameters', 64], ['name of the derivation', 72], ['key-check value', 68 + 40]];
+function slotPlaces(): Place[] {
+  return [once('length of the parameters', 64), once('name of the derivation', 72), once('key-check value', 108)];
 }
 
-function placesInPack({ cache }: OpenRepository, name: string): Victim['places'] {
+/** Header and table stand at both ends, padding serves nothing. */
+function placesInPack({ cache }: OpenRepository, name: string): Place[] {
   const record = [...cache.chunks.packs()].find(pack => name.endsWith(pack.id))!;
   const frames = Array.from({ length: record.frames.length / 16 }, (_, i) => frameRecordAt(record.frames, i));
   const tableBytes = frames.reduce((least, frame) => Math.min(least, frame.offset), Number.POSITIVE_INFINITY) - 64;
   const largest = frames.toSorted((a, b) => b.chunkCount - a.chunkCount)[0]!;
-  const padding = frames.find(frame => frame.chunkCount === 0);
+  const padding = frames.filter(frame => frame.chunkCount === 0).map(frame => twice('padding', frame.offset + (frame.storedLength >> 1)));
   const end = record.sizeBytes;
   return [
-    ...HEADER_PLACES, ['front table', 64 + (tableBytes >> 1)], ['frame', largest.offset + (largest.storedLength >> 1)],
-    ...(padding === undefined ? [] : [['padding', padding.offset + (padding.storedLength >> 1)] as const]),
-    ['back table', end - 80 - (tableBytes >> 1)], ['version at the end', end - 76], ['salt at the end', end - 52], ['total length', end - 16], ['end mark', end - 1],
+    ...HEADER_PLACES.map(({ what, offset }) => twice(what, offset)), twice('front table', 64 + (tableBytes >> 1)),
+    once('frame', largest.offset + (largest.storedLength >> 1)), ...padding, twice('back table', end - 80 - (tableBytes >> 1)),
+    twice('version at the end', end - 76), twice('salt at the end', end - 52), twice('total length', end - 16), twice('end mark', end - 1),
   ];
 }
