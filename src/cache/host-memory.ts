@@ -1,5 +1,5 @@
 /** What a host has seen of a repository, and how it is kept. */
-import { SnapError } from '../base/errors.ts';
+import { isIdText as isId } from '../format/ids.ts';
 import type { HostMemory } from './cache.ts';
 
 export const NO_MEMORY: HostMemory = { highestGc: 0, highestKeyring: 0, lastSnapshot: undefined };
@@ -17,24 +17,27 @@ export function encodeMemory(memory: HostMemory): Uint8Array {
   return Buffer.from(JSON.stringify(memory));
 }
 
-/** @throws INTERNAL for anything that `encodeMemory` does not make */
+/** Nothing for anything that `encodeMemory` does not make: a cache may forget. */
 export function decodeMemory(bytes: Uint8Array): HostMemory {
   const { highestGc, highestKeyring, lastSnapshot } = parse(Buffer.from(bytes).toString()) as Partial<Record<keyof HostMemory, unknown>>;
-  if (!Number.isSafeInteger(highestGc) || !Number.isSafeInteger(highestKeyring)) throw damaged();
-  if (lastSnapshot !== undefined && typeof lastSnapshot !== 'string') throw damaged();
-  return { highestGc: highestGc as number, highestKeyring: highestKeyring as number, lastSnapshot };
+  const isWhole = isCount(highestGc) && isCount(highestKeyring) && (lastSnapshot === undefined || isIdText(lastSnapshot));
+  return isWhole ? { highestGc, highestKeyring, lastSnapshot } : NO_MEMORY;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isIdText(value: unknown): value is string {
+  return typeof value === 'string' && isId(value);
 }
 
 function parse(text: string): object {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null) return value;
+    return typeof value === 'object' && value !== null ? value : {};
   } catch (error) {
-    throw damaged(error);
+    if (error instanceof SyntaxError) return {};
+    throw error;
   }
-  throw damaged();
-}
-
-function damaged(cause?: unknown): SnapError {
-  return new SnapError('INTERNAL', 'The local cache is damaged: host memory', { cause, hint: 'Remove the cache; it is built again from the repository' });
 }

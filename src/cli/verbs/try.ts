@@ -61,13 +61,21 @@ function prepare(context: VerbContext<typeof TRY_FLAGS>, job: Job): Trial {
   const path = operands[0]!;
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) throw new SnapError('SOURCE_MISSING', `The path '${printable(path)}' does not exist`);
   const folder = flags.at === undefined ? resolve(TRIALS, jsonMoment([Math.floor(systemClock.now() / 1000), 0]).replaceAll(':', '-')) : resolve(flags.at);
-  makeDirectories(folder, 0o700);
+  makeTrialFolder(folder);
   if (readdirSync(folder).length > 0) throw new SnapError('USAGE', `'${printable(folder)}' is not empty`, { hint: 'Give --at a new folder' });
   const [repository, passwordFile, restored] = [join(folder, 'repository'), join(folder, 'password'), join(folder, 'restored')];
   return {
     context: { ...context, globals: { ...context.globals, repo: repository, repositoryFile: undefined, cacheDir: join(folder, 'cache') } },
     job, source: realpathSync(path), folder, leftOut: flags.at === undefined ? resolve(TRIALS) : folder, repository, passwordFile, restored,
   };
+}
+
+function makeTrialFolder(folder: string): void {
+  try {
+    makeDirectories(folder, 0o700);
+  } catch (error) {
+    throw new SnapError('USAGE', `Cannot make the folder '${printable(folder)}' for the trial`, { hint: 'Give --at a place where you may write', cause: error });
+  }
 }
 
 async function withTrialRepository(trial: Trial, work: (repository: OpenRepository) => Promise<Result>): Promise<Result> {
