@@ -1,5 +1,4 @@
 /** What a host has seen of a repository, and how it is kept. */
-import { isIdText as isId } from '../format/ids.ts';
 import type { HostMemory } from './cache.ts';
 
 export const NO_MEMORY: HostMemory = { highestGc: 0, highestKeyring: 0, lastSnapshot: undefined };
@@ -20,16 +19,12 @@ export function encodeMemory(memory: HostMemory): Uint8Array {
 /** Nothing for anything that `encodeMemory` does not make: a cache may forget. */
 export function decodeMemory(bytes: Uint8Array): HostMemory {
   const { highestGc, highestKeyring, lastSnapshot } = parse(Buffer.from(bytes).toString()) as Partial<Record<keyof HostMemory, unknown>>;
-  const isWhole = isCount(highestGc) && isCount(highestKeyring) && (lastSnapshot === undefined || isIdText(lastSnapshot));
+  const isWhole = isCount(highestGc) && isCount(highestKeyring) && (lastSnapshot === undefined || typeof lastSnapshot === 'string');
   return isWhole ? { highestGc, highestKeyring, lastSnapshot } : NO_MEMORY;
 }
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isIdText(value: unknown): value is string {
-  return typeof value === 'string' && isId(value);
 }
 
 function parse(text: string): object {

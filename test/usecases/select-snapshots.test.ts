@@ -5,9 +5,14 @@ import { join } from 'node:path';
 import { systemRandom, type Random } from '../../src/base/ambient.ts';
 import { utf8 } from '../../src/base/bytes.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
+import { OBJECT_TYPES } from '../../src/format/header.ts';
+import { parseSnapshotId } from '../../src/format/ids.ts';
+import { forgottenName } from '../../src/format/object-names.ts';
+import { encodeForgotten } from '../../src/format/tombstone.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
+import { isValidNow } from '../../src/repository/snapshots.ts';
 import { listSnapshots, resolveSnapshot, splitSnapshotPath } from '../../src/usecases/select-snapshots.ts';
-import { backupPath, makeRepository, OWNER, reopen, temporaryDirectory } from '../support/memory-repository.ts';
+import { backupPath, makeRepository, memoryBackend, OWNER, reopen, temporaryDirectory } from '../support/memory-repository.ts';
 import { flipBit } from '../support/read-jobs.ts';
 import { TestClock } from '../support/test-clock.ts';
 
@@ -107,6 +112,23 @@ describe('snapshots by name and filter', () => {
     const refusal = resolveSnapshot(damagedLater, 'latest~1');
     await expect(refusal).rejects.toMatchObject({ code: 'OBJECT_CORRUPT', message: expect.stringContaining(`Snapshot '${damaged}' cannot be read`) });
     expect((await resolveSnapshot(damagedLater, oldest.slice(0, 8))).id).toBe(oldest);
+  });
+
+  test('are not hidden by a marker that no admin key signed', async () => {
+    const backend = memoryBackend();
+    const path = temporaryDirectory();
+    writeFileSync(join(path, 'file'), 'x');
+    const { snapshotId } = await backupPath(await makeRepository(backend), path);
+    await backend.create(`forgotten/${snapshotId}`, [systemRandom.bytes(200)]);
+    const opened = await reopen(backend);
+    expect((await resolveSnapshot(opened, 'latest')).id).toBe(snapshotId);
+    expect(await isValidNow(opened, parseSnapshotId(snapshotId!))).toBe(true);
+    // A real one counts, also before the record is gone.
+    await backend.remove(`forgotten/${snapshotId}`);
+    const marker = forgottenName(parseSnapshotId(snapshotId!));
+    await opened.objects.save(backend, marker, OBJECT_TYPES.forgotten, encodeForgotten({ reason: 'test', createdAt: 1 }));
+    expect(await listSnapshots(opened)).toEqual([]);
+    expect(await isValidNow(opened, parseSnapshotId(snapshotId!))).toBe(false);
   });
 
   test('of an empty repository: the hint says that there are none', async () => {

@@ -13,8 +13,11 @@ export function damagesOf(victim: Victim): Damage[] {
   const flips = victim.places.map(({ what, offset, isTwice }): Damage => ({
     title: `bit flipped: ${what}`, costsNothing: isTwice, apply: changed(bytes => bytes.map((byte, i) => i === offset ? byte ^ 1 : byte)),
   }));
-  return [...GENERAL, ...flips];
+  return [...GENERAL.filter(({ title }) => !victim.isSmall || !SAME_FOR_SMALL.includes(title)), ...flips];
 }
+
+/** Of an object without parts these do what the others do. */
+const SAME_FOR_SMALL: readonly string[] = ['half of it', 'one byte longer'];
 
 const GENERAL: readonly Damage[] = [
   general('missing', ({ state, name }) => new Map([...state].filter(([each]) => each !== name))),

@@ -47,6 +47,8 @@ export interface Victim {
   /** A name of its kind that no object has. */
   readonly freeName: string;
   readonly places: readonly Place[];
+  /** Without parts that can be damaged by themselves. */
+  readonly isSmall: boolean;
   /** Which snapshot is restored: one that needs the object, if any does. */
   readonly restored: 'golden' | 'newest';
 }
@@ -94,7 +96,7 @@ export function victimsOf(base: Base): Victim[] {
     const { length } = base.state.get(name)!.bytes;
     const prefix = name.slice(0, name.indexOf('/') + 1);
     return {
-      title, name, freeName, state: base.state, restored: 'golden', other: others.find(each => each !== name), places: [...HEADER_PLACES, ...bodyPlaces(length)],
+      title, name, freeName, state: base.state, restored: 'golden', isSmall: false, other: others.find(each => each !== name), places: [...HEADER_PLACES, ...bodyPlaces(length)],
       foreign: prefix === '' ? name : foreign(prefix), ...more,
     };
   };
@@ -103,12 +105,12 @@ export function victimsOf(base: Base): Victim[] {
   return [
     object('config', 'config', [], 'config.old'),
     object('key slot that is used', slot, slots, `keys/${ID}`, { places: [...HEADER_PLACES, ...slotPlaces(), ...bodyPlaces(base.state.get(slot)!.bytes.length)] }),
-    object('key slot of somebody else', slots.find(name => name !== slot)!, slots, `keys/${ID}`, { places: [] }),
+    object('key slot of somebody else', slots.find(name => name !== slot)!, slots, `keys/${ID}`, { places: [], isSmall: true }),
     object('keyring', 'keyring/0000000001', [], 'keyring/0000000002'),
     pack('data pack', dataPacks[0]!, dataPacks),
     // Swapped with one of its size, so that no listing shows it.
-    pack('data pack like another one', dataPacks[1]!, dataPacks.slice(1), { places: [] }),
-    pack('tree pack of older snapshots', treePacks[0]!, treePacks),
+    pack('data pack like another one', dataPacks[1]!, dataPacks.slice(1), { places: [], isSmall: true }),
+    pack('tree pack of older snapshots', treePacks[0]!, treePacks, { isSmall: true }),
     pack('tree pack of the newest snapshot', newestTree, treePacks, { restored: 'newest' }),
     object('index segment', segments[0]!, segments, `index/${ID}`),
     object('snapshot', `snapshots/${base.goldenSnapshot}`, snapshots, `snapshots/${ID}`),
@@ -132,7 +134,7 @@ function leftovers(base: Base): Victim[] {
     const made = objects.map(([name, type]) => [name, { bytes: seal(name, type), storedAt: systemClock.now() }] as const);
     const [name, other] = [objects[0]![0], objects[1]![0]];
     const places = [HEADER_PLACES.find(({ what }) => what === 'version')!, ...bodyPlaces(made[0]![1].bytes.length)];
-    return { title, name, other, freeName, state: new Map([...base.state, ...made]), restored: 'golden', places };
+    return { title, name, other, freeName, state: new Map([...base.state, ...made]), restored: 'golden', isSmall: true, places };
   };
   const stray = { bytes: utf8('not ours\n'), storedAt: systemClock.now() };
   return [
@@ -142,7 +144,7 @@ function leftovers(base: Base): Victim[] {
     victim('gc done', gcDoneName(3), [gcDoneName(1), done], [gcDoneName(2), done], [gcPlanName(1), plan], [gcPlanName(2), plan]),
     victim('forgotten marker', `forgotten/${ID}`, [forgottenName(a), forgotten], [forgottenName(b), forgotten]),
     victim('forgotten marker beside its snapshot', forgottenName(base.goldenSnapshot), [forgottenName(base.oldestSnapshot), forgotten], [forgottenName(b), forgotten]),
-    { title: 'stray file', name: 'packs/README', freeName: 'packs/README.old', state: new Map([...base.state, ['packs/README', stray]]), restored: 'golden', places: [] },
+    { title: 'stray file', name: 'packs/README', freeName: 'packs/README.old', state: new Map([...base.state, ['packs/README', stray]]), restored: 'golden', isSmall: true, places: [] },
   ];
 }
 
