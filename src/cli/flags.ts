@@ -34,7 +34,7 @@ export type FilterValues = ValuesOf<typeof FILTER_FLAGS>;
 
 export const INIT_FLAGS = {
   suite: choice('suite', ['aes-256-gcm', 'chacha20-poly1305'], 'cipher of the packs (default aes-256-gcm)'),
-  chunker: valued('chunker', 'SIZES', 'AVERAGE or MIN,AVERAGE,MAX of a chunk (default 128K,512K,2M)', parseChunker),
+  chunker: valued('chunker', 'SIZES', 'AVERAGE or MIN,AVERAGE,MAX of a chunk (default 64K,256K,1M)', parseChunker),
   label: text('label', 'TEXT', 'label of the first key slot'),
 };
 
@@ -61,6 +61,7 @@ export const BACKUP_FLAGS = {
   dryRun: flag('dry-run', 'store nothing, only say what would be done (-v lists it)', { short: 'n' }),
   skipIfUnchanged: flag('skip-if-unchanged', 'make no snapshot when nothing changed', { inFile: true }),
   allowEmpty: flag('allow-empty', 'accept an empty source although the last snapshot had files', { inFile: true }),
+  grouping: onUnless('grouping', 'give every chunk a frame of its own, against guessing by compressed sizes', { inFile: true }),
   ignoreInode: flag('ignore-inode', 'do not take a new inode number for a change', { inFile: true }),
   compression: valued('compression', 'LEVEL', 'fastest, auto, better, max, or a zstd level from 1 to 19 (default auto = 1)', parseCompression, { environment: 'SNAP_COMPRESSION', inFile: true }),
   readConcurrency: wholeNumber('read-concurrency', 1, 64, 'threads that read, compress and encrypt (default: one per processor)', { environment: 'SNAP_READ_CONCURRENCY', inFile: true }),

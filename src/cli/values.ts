@@ -51,11 +51,11 @@ export interface ChunkSizes {
   readonly maxBytes: number;
 }
 
-/** `512K` (with a quarter of it as least and four times as most) or `128K,512K,2M`. @throws USAGE */
+/** `256K` (with a quarter of it as least and four times as most) or `64K,256K,1M`. @throws USAGE */
 export function parseChunker(text: string): ChunkSizes {
   const sizes = text.split(',').map(parseSize);
   const wrong = (message: string): SnapError =>
-    new SnapError('USAGE', message, { hint: 'Write one average such as 512K, or least, average and most such as 128K,512K,2M' });
+    new SnapError('USAGE', message, { hint: 'Write one average such as 256K, or least, average and most such as 64K,256K,1M' });
   if (sizes.length !== 1 && sizes.length !== 3) throw wrong(`'${text}' is neither one size nor three`);
   const averageBytes = sizes.length === 1 ? sizes[0]! : sizes[1]!;
   const minBytes = sizes.length === 1 ? averageBytes / 4 : sizes[0]!;

@@ -16,26 +16,31 @@ export interface ProbeResult {
   readonly storageTime: number;
 }
 
-/** @throws UNSUPPORTED_STORE when the store breaks a promise that no protocol can do without */
+/**
+ * What goes wrong is thrown as it is; the small probe object then stays, and is of no consequence.
+ * @throws UNSUPPORTED_STORE when the store breaks a promise that no protocol can do without
+ */
 export async function probeBackend(backend: Backend, random: Random, options: CallOptions = {}): Promise<ProbeResult> {
   const name = probeName(toHex(random.bytes(16)));
   const first = random.bytes(32);
   const broken = (promise: string): SnapError => new SnapError('UNSUPPORTED_STORE', `The storage at '${backend.location}' breaks a promise: ${promise}`, {
     hint: 'snap needs reads and listings that see every finished write; use another storage or ask its operator',
   });
-  try {
-    if (await backend.createIfAbsent(name, first, options) !== 'created') throw broken('a new random name exists already');
+  if (await backend.createIfAbsent(name, first, options) !== 'created') throw broken('a new random name exists already');
+  const result = await tryObject();
+  if (backend.capabilities.canRemove) {
+    await backend.remove(name, options);
+    if (await isListed(backend, name, options)) throw broken('a removed object is still listed');
+  }
+  return result;
+
+  async function tryObject(): Promise<ProbeResult> {
     const again = backend.capabilities.createIfAbsent === 'atomic' ? await backend.createIfAbsent(name, random.bytes(32), options) : 'created';
     const stored = await backend.read(name, undefined, options);
     if (again === 'exists' && !equalBytes(stored, first)) throw broken('a refused write changed the object');
     if (!await isListed(backend, name, options)) throw broken('a finished write is not listed');
     const { storedAt } = await backend.stat(name, options);
     return { createIfAbsent: again === 'exists' ? 'atomic' : 'none', storageTime: storedAt };
-  } finally {
-    if (backend.capabilities.canRemove) {
-      await backend.remove(name, options);
-      if (await isListed(backend, name, options)) throw broken('a removed object is still listed');
-    }
   }
 }
 

@@ -46,6 +46,6 @@ function backupOptions(context: VerbContext<typeof BACKUP_FLAGS>): Omit<BackupOp
   return {
     engines: engineFactory(flags.readConcurrency), owner: sessionOwner(context, flags.host), kind: flags.kind ?? 'incremental', tags: tagsOf(flags.tag), description: flags.description,
     time: flags.time, dryRun: flags.dryRun, skipIfUnchanged: flags.skipIfUnchanged, allowEmpty: flags.allowEmpty, ignoreInode: flags.ignoreInode,
-    compressionLevel: flags.compression ?? 1, grouping: true,
+    compressionLevel: flags.compression ?? 1, grouping: flags.grouping,
   };
 }
