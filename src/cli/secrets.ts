@@ -6,7 +6,8 @@ import { SnapError, cancelled } from '../base/errors.ts';
 import { toHex } from '../base/bytes.ts';
 import { Secret } from '../base/secret.ts';
 import type { Environment } from './config-file.ts';
-import type { GlobalValues, NewCredentialValues } from './flags.ts';
+import type { GlobalValues } from './flags.ts';
+import type { NewCredentialValues } from './upkeep-flags.ts';
 import { printable } from './printable.ts';
 import type { Terminal } from './terminal.ts';
 

@@ -3,7 +3,8 @@ import type { Bytes } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
 import type { JobContext } from '../usecases/events.ts';
 import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/select-snapshots.ts';
-import { absolutePath, type OpenRepository, type SnapshotRecord } from './compose.ts';
+import type { OpenRepository, SnapshotRecord } from './compose.ts';
+import { absolutePath } from './compose-files.ts';
 import type { FilterValues } from './flags.ts';
 import { rawBytes } from './raw-arguments.ts';
 

@@ -13,6 +13,9 @@ export interface Operand {
   readonly help: string;
 }
 
+export const SNAPSHOT: Operand = { name: 'SNAPSHOT', help: "id, its first 4 or more digits, 'latest' or 'latest~N'" };
+export const SNAPSHOTS: Operand = { ...SNAPSHOT, isOptional: true, isList: true };
+
 /** What a verb works with; the same for all, so that nothing below looks at the process. */
 export interface VerbContext<Flags extends FlagSet> {
   readonly operands: readonly string[];

@@ -1,6 +1,6 @@
 import { formatSize } from '../../base/units.ts';
 import { cacheFolders, cachesDirectory, removeRepositoryCache } from '../compose.ts';
-import type { CACHE_FLAGS } from '../flags.ts';
+import type { CACHE_FLAGS } from '../upkeep-flags.ts';
 import { runJob } from '../job.ts';
 import { jsonTime, localTime, printable } from '../printable.ts';
 import { formatTable } from '../text-table.ts';

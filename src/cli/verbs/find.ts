@@ -1,6 +1,7 @@
 import type { EntryType } from '../../format/entry.ts';
 import { findEntries, type FindOptions, type FoundEntry } from '../../usecases/find-entries.ts';
-import { entryMatcher, sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
+import { sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
+import { entryMatcher } from '../compose-files.ts';
 import { entryFields, entryName, longLine } from '../describe-entry.ts';
 import type { FIND_FLAGS } from '../flags.ts';
 import type { ValuesOf } from '../flag.ts';

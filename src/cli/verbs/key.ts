@@ -1,7 +1,7 @@
 import { addKey, changePassword, listKeys, removeKey } from '../../usecases/keys.ts';
 import { hostIdentity } from '../host-identity.ts';
 import { withRepository } from '../compose.ts';
-import type { KEY_ADD_FLAGS, KEY_PASSWD_FLAGS } from '../flags.ts';
+import type { KEY_ADD_FLAGS, KEY_PASSWD_FLAGS } from '../upkeep-flags.ts';
 import { runJob } from '../job.ts';
 import type { Result } from '../outcome.ts';
 import { jsonTime, localTime } from '../printable.ts';

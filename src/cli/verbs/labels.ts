@@ -1,7 +1,8 @@
 import { SnapError } from '../../base/errors.ts';
 import { changeTags, setPinned, type Relabelled, type TagChange } from '../../usecases/labels.ts';
 import { sessionOwner, withRepository, type OpenRepository, type SnapshotRecord } from '../compose.ts';
-import type { FILTER_FLAGS, PIN_FLAGS, TAG_FLAGS } from '../flags.ts';
+import type { FILTER_FLAGS } from '../flags.ts';
+import type { PIN_FLAGS, TAG_FLAGS } from '../upkeep-flags.ts';
 import { runJob, type Job } from '../job.ts';
 import type { Result } from '../outcome.ts';
 import { shortId } from '../render-text.ts';

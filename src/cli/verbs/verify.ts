@@ -1,6 +1,6 @@
 import { verify } from '../../usecases/verify.ts';
 import { engineFactory, sessionOwner, withRepository } from '../compose.ts';
-import type { VERIFY_FLAGS } from '../flags.ts';
+import type { VERIFY_FLAGS } from '../upkeep-flags.ts';
 import { runJob } from '../job.ts';
 import { wholeSnapshot } from '../snapshot-choice.ts';
 import type { RunVerb } from '../verb.ts';
