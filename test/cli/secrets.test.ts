@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { GLOBAL_FLAGS, KEY_PASSWD_FLAGS, type GlobalValues } from '../../src/cli/flags.ts';
+import { GLOBAL_FLAGS, type GlobalValues } from '../../src/cli/flags.ts';
+import { KEY_PASSWD_FLAGS } from '../../src/cli/upkeep-flags.ts';
 import { readCredential, readFirstCredential, readNewCredential, type Credential } from '../../src/cli/secrets.ts';
 import { resolveFlags } from '../../src/cli/settings.ts';
 import { RecordingTerminal } from './recording-terminal.ts';

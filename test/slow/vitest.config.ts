@@ -1,6 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Crash loops, disk-full runs, large data. SNAP_SLOW_ROUNDS multiplies the number of rounds (default 1). */
 export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
   test: { include: ['test/slow/**/*.test.ts'], pool: 'forks', maxWorkers: 1, testTimeout: 900_000 },
 });

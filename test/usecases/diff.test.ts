@@ -190,6 +190,6 @@ function bind(source: TreeSource): TreeSource {
   return {
     kind: 'tree', open: options => source.open(options), slices: options => source.slices(options), rootDetails: (root, onProblem) => source.rootDetails(root, onProblem),
     details: (slice, indices, onProblem) => source.details(slice, indices, onProblem), userName: id => source.userName(id), groupName: id => source.groupName(id),
-    finish: () => source.finish(),
+    finish: () => source.finish(), walkAhead: (...given) => source.walkAhead(...given),
   };
 }

@@ -132,13 +132,13 @@ describe('reached chunks', () => {
       const reached = new ReachedChunks();
       let looks = 0;
       roots.forEach((nodes, snapshot) => {
-        const pending = nodes.map(node => [node, NO_PARENT] as const).reverse();
+        const pending = nodes.map((node): [number, number] => [node, NO_PARENT]).reverse();
         for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
           const [node, parent] = next;
           if (!reached.reach(numbering[node]!, parent, snapshot)) continue;
           looks++;
           reached.setSize(numbering[node]!, 2 ** node);
-          pending.push(...below(node).map(child => [child, numbering[node]!] as const));
+          pending.push(...below(node).map((child): [number, number] => [child, numbering[node]!]));
         }
       });
       const closures = roots.map(nodes => {
