@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
+import { changeTree, changingTree, insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
 import { median, run, spread } from './measure.mjs';
 import { TOOLS } from './tools.mjs';
 
@@ -12,10 +12,12 @@ const USAGE = `Compares snap with restic and BorgBackup, as far as they are inst
 
   node bench/compare.mjs [--runs N] [--place DIR] [--tools snap,restic,borg] [SCENARIO ...]
 
-Scenarios: tree unchanged restore verify random rewritten inserted small. Without names all of them run. Data and
+Scenarios: tree unchanged restore verify random rewritten inserted prune small. Without names all of them run. Data and
 repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.`;
 const MiB = 1024 * 1024;
 const BIG = 2048 * MiB;
+/** Of which the older half goes in the scenario `prune`. */
+const SNAPSHOTS = 100;
 const options = { runs: 5, place: join(tmpdir(), 'snap-bench'), tools: ['snap', 'restic', 'borg'] };
 const wanted = [];
 for (let i = 2; i < process.argv.length; i++) {
@@ -99,7 +101,7 @@ function newTarget() {
 console.log(`${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}, ${options.runs} runs, medians`);
 mkdirSync(data, { recursive: true });
 const needs = name => wanted.length === 0 || wanted.includes(name);
-const tree = ['tree', 'unchanged', 'restore', 'verify'].some(needs) ? linuxTree(data) : undefined;
+const tree = ['tree', 'unchanged', 'restore', 'verify', 'prune'].some(needs) ? linuxTree(data) : undefined;
 if (tree !== undefined) execFileSync('sh', ['-c', `find '${tree}' -type f -print0 | xargs -0 cat > /dev/null`]); // warm page cache
 
 await scenario('tree', fresh, tool => tool.backup(tree));
@@ -130,6 +132,16 @@ for (const [name, change] of [
     changedIn = round;
     change(path, round, original);
   }, tool => tool.backup(folder));
+}
+if (needs('prune')) {
+  const folder = changingTree(data, tree);
+  for (const tool of Object.values(tools)) await fresh(tool);
+  for (let snapshot = 0; snapshot < SNAPSHOTS; snapshot++) {
+    if (snapshot > 0) changeTree(folder, 0.01, snapshot);
+    for (const tool of Object.values(tools)) await must(tool, tool.backup(folder));
+  }
+  for (const tool of Object.values(tools)) tool.keep();
+  await scenario('prune', tool => { tool.bringBack(); }, tool => tool.prune(SNAPSHOTS / 2));
 }
 if (needs('small')) {
   const folder = smallFiles(join(data, 'small'), 1_000_000);

@@ -1,6 +1,6 @@
 /** Data for the benchmarks, made from a seed, so that another machine measures the same bytes. */
 import { createCipheriv } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
@@ -73,4 +73,25 @@ export function linuxTree(folder) {
   mkdirSync(folder, { recursive: true });
   execFileSync('tar', ['xf', archive, '-C', folder]);
   return tree;
+}
+
+/** A part of that tree, to be changed: some 22,000 files. */
+export function changingTree(folder, tree) {
+  const copy = join(folder, 'changing');
+  rmSync(copy, { recursive: true, force: true });
+  for (const part of ['fs', 'kernel', 'include', 'drivers/net', 'Documentation']) cpSync(join(tree, part), join(copy, part), { recursive: true });
+  return copy;
+}
+
+/** As a day of work does: changes a line in a share of the files, replaces some others, by a seed. */
+export function changeTree(folder, share, seed) {
+  const next = keyStream(seed);
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(each => each.isFile()).map(each => join(each.parentPath, each.name)).sort();
+  for (let i = 0; i < files.length * share; i++) {
+    const path = files[next(6).readUIntLE(0, 6) % files.length];
+    const content = readFileSync(path);
+    const at = content.length === 0 ? 0 : next(6).readUIntLE(0, 6) % content.length;
+    const line = next(i % 8 === 0 ? 24_576 : 48).toString('base64');
+    writeFileSync(path, Buffer.concat([content.subarray(0, at), Buffer.from(line), content.subarray(at)]));
+  }
 }

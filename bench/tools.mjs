@@ -1,11 +1,21 @@
 /** The programs that are compared, with the same settings of safety and a comparable compression. */
-import { rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 
 const SNAP = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 
-/** Each: environment, and the arguments of init, backup, restore, verify. `place` holds repository and cache. */
+/** Removal, copy and return of the folders that hold repository and cache. */
+function folders(place, names) {
+  const remove = suffix => { for (const name of names) rmSync(join(place, name + suffix), { recursive: true, force: true }); };
+  const copy = (from, to) => {
+    remove(to);
+    for (const name of names) cpSync(join(place, name + from), join(place, name + to), { recursive: true, preserveTimestamps: true });
+  };
+  return { clear: () => { remove(''); }, keep: () => { copy('', '.kept'); }, bringBack: () => { copy('.kept', ''); } };
+}
+
+/** Each: environment, and the arguments of init, backup, restore, verify, prune. `place` holds repository and cache. */
 export const TOOLS = {
   snap: place => ({
     repository: join(place, 'snap'),
@@ -14,7 +24,8 @@ export const TOOLS = {
     backup: path => [process.execPath, [SNAP, 'backup', '-q', path]],
     restore: target => [process.execPath, [SNAP, 'restore', '-q', 'latest', '--target', target]],
     verify: [process.execPath, [SNAP, 'verify', '-q', '--read-data']],
-    clear: () => { for (const each of ['snap', 'snap-cache']) rmSync(join(place, each), { recursive: true, force: true }); },
+    prune: keep => [process.execPath, [SNAP, 'forget', '-q', '--keep-last', String(keep), '--prune']],
+    ...folders(place, ['snap', 'snap-cache']),
   }),
   restic: place => ({
     repository: join(place, 'restic'),
@@ -23,7 +34,8 @@ export const TOOLS = {
     backup: path => ['restic', ['backup', '-q', path]],
     restore: target => ['restic', ['restore', '-q', 'latest', '--target', target]],
     verify: ['restic', ['check', '-q', '--read-data']],
-    clear: () => { for (const each of ['restic', 'restic-cache']) rmSync(join(place, each), { recursive: true, force: true }); },
+    prune: keep => ['restic', ['forget', '-q', '--keep-last', String(keep), '--prune']],
+    ...folders(place, ['restic', 'restic-cache']),
   }),
   borg: place => {
     let archives = 0;
@@ -34,7 +46,8 @@ export const TOOLS = {
       backup: path => ['borg', ['create', '-C', 'zstd,1', `::a${++archives}`, path]],
       restore: target => ['sh', ['-c', `cd '${target}' && exec borg extract ::a${archives}`]],
       verify: ['borg', ['check', '--verify-data']],
-      clear: () => { for (const each of ['borg', 'borg-base']) rmSync(join(place, each), { recursive: true, force: true }); },
+      prune: keep => ['sh', ['-c', `borg prune --keep-last ${keep} && borg compact`]],
+      ...folders(place, ['borg', 'borg-base']),
     };
   },
 };

@@ -1,7 +1,8 @@
 /**
  * Builds what is not TypeScript into native/build/. Each step is skipped while its output is newer than its sources.
  *
- *   buildCutter            native/cutter/cutter.ts          AssemblyScript     build/cutter.wasm
+ *   buildModule            native/cutter/cutter.ts          AssemblyScript     build/cutter.wasm
+ *                          native/erasure/erasure.ts        the same, SIMD     build/erasure.wasm
  *   buildFilesystemHelper  native/filesystem/filesystem.cc  C++17, Node-API    build/filesystem.node
  *
  * Run it with `node native/build.mjs`. CXX names another C++ compiler than `c++`. With the argument `install`, as npm calls
@@ -21,17 +22,19 @@ class BuildError extends Error {}
 async function main() {
   mkdirSync(OUTPUT, { recursive: true });
   if (process.argv[2] === 'install') return installHelper();
-  await buildCutter();
+  await buildModule('cutter');
+  await buildModule('erasure', ['--enable', 'simd']);
   await buildFilesystemHelper();
 }
 
-async function buildCutter() {
-  const source = join(NATIVE, 'cutter', 'cutter.ts');
-  await step(join(OUTPUT, 'cutter.wasm'), filesIn('cutter'), async temporary => {
+/** native/<name>/<name>.ts as WebAssembly without memory of its own. */
+async function buildModule(name, options = []) {
+  const source = join(NATIVE, name, `${name}.ts`);
+  await step(join(OUTPUT, `${name}.wasm`), filesIn(name), async temporary => {
     const { default: asc } = await import('assemblyscript/asc');
     const { error, stderr } = await asc.main([
       relative(NATIVE, source), '--baseDir', NATIVE, '--outFile', relative(NATIVE, temporary),
-      '-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--noExportMemory',
+      '-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--noExportMemory', ...options,
     ]);
     if (error !== null) throw new BuildError(`AssemblyScript cannot compile ${source}: ${error.message}\n${stderr}`);
   });

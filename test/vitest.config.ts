@@ -1,5 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { readOutputToItsEnd } from './support/worker-output.ts';
+
+readOutputToItsEnd();
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),

@@ -31,6 +31,8 @@ export interface ReadBackend {
   /** Printable; never contains credentials. */
   readonly location: string;
   readonly capabilities: BackendCapabilities;
+  /** Large writes that are best under way at once, each in memory until it is done; undefined where two are enough. */
+  readonly writesAtOnce?: number | undefined;
   /** The whole object, or exactly the given range. A range that is not fully there fails with INVALID_RANGE. */
   read(name: string, range?: ByteRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>;
   stat(name: string, options?: CallOptions): Promise<StoredObject>;

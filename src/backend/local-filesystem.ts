@@ -13,6 +13,8 @@ export type EntryKind = 'file' | 'directory' | 'other';
 export interface DirectoryEntry {
   readonly name: string;
   readonly kind: EntryKind;
+  /** Where a directory tells it without further questions. */
+  readonly stat?: FileStat | undefined;
 }
 
 export interface FileStat {
@@ -43,6 +45,8 @@ export interface OpenFile {
 }
 
 export interface FileSystem {
+  /** How many directories of one listing are best read at once; default 1. */
+  readonly directoriesAtOnce?: number;
   /** A new file with mode 600 whatever the umask; EEXIST when the name is taken. */
   createFile(path: string): Promise<NewFile>;
   /** Never follows a symbolic link in the last component (ELOOP) and never blocks on a pipe. */

@@ -16,25 +16,41 @@ const STATS_AT_ONCE = 512;
 
 /**
  * All plain files below `root` whose names relative to it start with `prefix`, strays included, temporary files not.
- * Memory: the names of one directory.
+ * Memory: the names of the directories that are read at once.
  */
 export async function* listObjects(fileSystem: FileSystem, root: string, prefix: string, options: ListingOptions): AsyncGenerator<StoredObject> {
+  const { directoriesAtOnce = 1 } = fileSystem;
   const pending = [directoryOf(prefix)];
-  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
-    if (directory === TEMPORARY_DIRECTORY || directory.startsWith(`${TEMPORARY_DIRECTORY}/`)) continue;
+  const reading: Reading[] = [];
+  const readOn = (): void => {
+    while (reading.length < directoriesAtOnce && pending.length > 0) {
+      const directory = pending.pop()!;
+      if (directory === TEMPORARY_DIRECTORY || directory.startsWith(`${TEMPORARY_DIRECTORY}/`)) continue;
+      const entries = readEntries(fileSystem, `${root}/${directory}`, directory, options);
+      entries.catch(() => undefined); // it is awaited in its turn, or the listing has ended by then
+      reading.push({ directory, entries });
+    }
+  };
+  readOn();
+  for (let next = reading.shift(); next !== undefined; next = reading.shift()) {
     throwIfAborted(options.signal);
-    const base = directory === '' ? '' : `${directory}/`;
-    const path = `${root}/${directory}`;
-    const files: string[] = [];
-    for (const entry of await readEntries(fileSystem, path, directory, options)) {
+    const base = next.directory === '' ? '' : `${next.directory}/`;
+    const files: DirectoryEntry[] = [];
+    for (const entry of await next.entries) {
       if (!`${base}${entry.name}`.startsWith(prefix)) continue;
-      if (entry.kind === 'file') files.push(entry.name);
+      if (entry.kind === 'file') files.push(entry);
       else if (entry.kind === 'directory' && base.split('/').length < MAX_NAME_PARTS) pending.push(`${base}${entry.name}`);
     }
+    readOn();
     for (let at = 0; at < files.length; at += STATS_AT_ONCE) {
-      yield* statFiles(fileSystem, path, base, files.slice(at, at + STATS_AT_ONCE), options.signal);
+      yield* statFiles(fileSystem, `${root}/${next.directory}`, base, files.slice(at, at + STATS_AT_ONCE), options.signal);
     }
   }
+}
+
+interface Reading {
+  readonly directory: string;
+  readonly entries: Promise<readonly DirectoryEntry[]>;
 }
 
 async function readEntries(
@@ -55,12 +71,14 @@ async function readEntries(
 }
 
 async function* statFiles(
-  fileSystem: FileSystem, path: string, base: string, names: readonly string[], signal: AbortSignal | undefined,
+  fileSystem: FileSystem, path: string, base: string, entries: readonly DirectoryEntry[], signal: AbortSignal | undefined,
 ): AsyncGenerator<StoredObject> {
-  const stats = await fileSystem.statAll(path, names);
+  // An adapter tells all of them with the directory or none.
+  const isToldAlready = entries.every(entry => entry.stat !== undefined);
+  const stats = isToldAlready ? entries.map(entry => entry.stat) : await fileSystem.statAll(path, entries.map(entry => entry.name));
   for (const [i, stat] of stats.entries()) {
     throwIfAborted(signal);
     // Undefined: removed since the directory was read.
-    if (stat?.kind === 'file') yield { name: `${base}${names[i]!}`, sizeBytes: stat.sizeBytes, storedAt: stat.modifiedAt };
+    if (stat?.kind === 'file') yield { name: `${base}${entries[i]!.name}`, sizeBytes: stat.sizeBytes, storedAt: stat.modifiedAt };
   }
 }

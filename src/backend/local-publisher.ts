@@ -2,10 +2,11 @@ import type { Clock, Random } from '../base/ambient.ts';
 import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
 import { SnapError, throwIfAborted } from '../base/errors.ts';
 import { directoryOf, type DurableDirectories } from './durable-directories.ts';
-import { type Failure, localError, rootVanished } from './local-errors.ts';
+import { localError, rootVanished } from './local-errors.ts';
 import { errnoOf, type NewFile } from './local-filesystem.ts';
 import type { LocalRoot } from './local-root.ts';
 import { TEMPORARY_DIRECTORY } from './object-arguments.ts';
+import type { Failure } from './object-errors.ts';
 
 /**
  * `own`: the name is the caller's alone, so meeting exactly the same bytes there means an earlier try of its own.

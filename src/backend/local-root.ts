@@ -3,9 +3,10 @@ import type { Random } from '../base/ambient.ts';
 import { toHex } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
 import type { BackendCapabilities } from './backend.ts';
-import { type Failure, localError, rootVanished, saysMissing } from './local-errors.ts';
+import { localError, rootVanished, saysMissing } from './local-errors.ts';
 import { errnoOf, type FileSystem } from './local-filesystem.ts';
 import { printable, TEMPORARY_DIRECTORY } from './object-arguments.ts';
+import type { Failure } from './object-errors.ts';
 
 /** What link answers on a file system without hard links: vfat and exfat EPERM, others the rest. */
 const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
@@ -21,12 +22,12 @@ export class LocalRoot {
   readonly createIfAbsent: BackendCapabilities['createIfAbsent'];
   #device: number;
 
-  constructor(fileSystem: FileSystem, path: string, device: number, createIfAbsent: BackendCapabilities['createIfAbsent']) {
+  constructor(fileSystem: FileSystem, path: string, found: { location: string; device: number; createIfAbsent: BackendCapabilities['createIfAbsent'] }) {
     this.fileSystem = fileSystem;
     this.path = path;
-    this.location = printable(path);
-    this.createIfAbsent = createIfAbsent;
-    this.#device = device;
+    this.location = found.location;
+    this.createIfAbsent = found.createIfAbsent;
+    this.#device = found.device;
   }
 
   /** False when nothing below the root can be judged: it is gone, or it is the empty mount point of a disk that is gone. */
@@ -50,16 +51,26 @@ export class LocalRoot {
   }
 }
 
+export interface RootOptions {
+  readonly create: boolean;
+  readonly random: Random;
+  /** Printable; default the path. */
+  readonly location?: string | undefined;
+}
+
 /** @throws REPOSITORY_NOT_FOUND when there is no directory and `create` is not set */
-export async function openRoot(fileSystem: FileSystem, path: string, options: { create: boolean; random: Random }): Promise<LocalRoot> {
-  const failure: Failure = { verb: 'open', location: printable(path), name: '' };
+export async function openRoot(fileSystem: FileSystem, path: string, options: RootOptions): Promise<LocalRoot> {
+  const { location = printable(path) } = options;
+  const failure: Failure = { verb: 'open', location, name: '' };
   try {
     if (options.create) await makeDurably(fileSystem, path);
     // The dot follows a symbolic link to the directory.
     const { device } = await fileSystem.stat(`${path}/.`);
     const hasHardLinks = await probeHardLinks(fileSystem, path, options);
-    return new LocalRoot(fileSystem, path, device, hasHardLinks ? 'atomic' : 'none');
+    return new LocalRoot(fileSystem, path, { location, device, createIfAbsent: hasHardLinks ? 'atomic' : 'none' });
   } catch (error) {
+    // A connection that could not be made, say.
+    if (error instanceof SnapError) throw error;
     if (!saysMissing(error) || options.create) throw localError(failure, error);
     throw new SnapError('REPOSITORY_NOT_FOUND', `There is no directory '${failure.location}'`, {
       cause: error, hint: 'Check the location and that its disk is mounted', context: { location: failure.location },

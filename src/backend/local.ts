@@ -4,12 +4,13 @@ import type { Bytes } from '../base/bytes.ts';
 import { SnapError, throwIfAborted } from '../base/errors.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
 import { directoryOf, DurableDirectories } from './durable-directories.ts';
-import { type Failure, invalidRange, localError, nameTaken, objectNotFound, rootVanished, saysMissing } from './local-errors.ts';
+import { localError, rootVanished, saysMissing } from './local-errors.ts';
 import { type FileSystem, nodeFileSystem, type OpenFile } from './local-filesystem.ts';
 import { listObjects } from './local-listing.ts';
 import { LocalPublisher } from './local-publisher.ts';
 import { type LocalRoot, openRoot } from './local-root.ts';
 import { assertObjectName, assertObjectPrefix, assertRange, MAX_READ_BYTES, TEMPORARY_DIRECTORY } from './object-arguments.ts';
+import { type Failure, invalidRange, nameTaken, objectNotFound } from './object-errors.ts';
 
 export interface LocalBackendOptions {
   readonly clock: Clock;

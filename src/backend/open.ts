@@ -1,9 +1,10 @@
 import type { Clock, Random } from '../base/ambient.ts';
-import { SnapError } from '../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { type LocalBackend, openLocalBackend } from './local.ts';
-import { type Location, parseLocation } from './location.ts';
-import { type RetryEvent, RetryingBackend } from './retrying.ts';
+import { type Location, parseLocation, type S3Location, type SftpLocation } from './location.ts';
+import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retrying.ts';
+import type { S3Settings } from './s3-client.ts';
+import type { SshSettings } from './ssh-connection.ts';
 import { ThrottledBackend } from './throttled.ts';
 import { withoutRemove } from './without-remove.ts';
 
@@ -19,42 +20,73 @@ export interface OpenBackendOptions {
   /** Nothing can be removed through this backend. */
   readonly appendOnly?: boolean | undefined;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
+  readonly s3?: S3Settings | undefined;
+  readonly ssh?: SshSettings | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface OpenedBackend {
   /** The adapter in its wrappers: limits inside, so that repeated bytes count too, then repetition, then append-only. */
   readonly backend: Backend;
   readonly location: Location;
-  /** The bare adapter of a directory, for free space and stale temporary files; undefined for other kinds. */
+  /** The bare adapter of a directory, here or on an SSH server, for free space and stale temporary files; undefined for other kinds. */
   readonly local: LocalBackend | undefined;
 }
 
 /** A disk that does not answer for this long will not; a network gets the longer default of `RetryingBackend`. */
 const LOCAL_GIVE_UP_MS = 15_000;
+/** Before anything was done, a wrong address is likelier than a router that restarts, and somebody may be waiting. */
+const OPEN_GIVE_UP_MS = 60_000;
 
 /**
- * Opens the backend at a location.
- * @throws USAGE for text that is no location; UNSUPPORTED_STORE; REPOSITORY_NOT_FOUND as `openLocalBackend`
+ * Opens the backend at a location. Clients of networks are loaded only here.
+ * @throws USAGE for text that is no location; REPOSITORY_NOT_FOUND when its directory or bucket is not there and `create` is
+ *   not set; DENIED, UNAVAILABLE
  */
 export async function openBackend(location: Location | string, options: OpenBackendOptions): Promise<OpenedBackend> {
   const place = typeof location === 'string' ? parseLocation(location) : location;
-  if (place.kind !== 'local') throw unsupported(place);
+  if (place.kind === 's3') return { backend: wrap(await openS3(place, options), options), location: place, local: undefined };
+  if (place.kind === 'sftp') {
+    const sftp = await openSftp(place, options);
+    return { backend: wrap(sftp, options), location: place, local: sftp };
+  }
   const { clock, random, create } = options;
   const local = await openLocalBackend(place.path, { clock, random, create });
   return { backend: wrap(local, options, LOCAL_GIVE_UP_MS), location: place, local };
 }
 
-function wrap(adapter: Backend, options: OpenBackendOptions, giveUpAfterMs: number): Backend {
+async function openS3(location: S3Location, options: OpenBackendOptions): Promise<Backend> {
+  const { S3Backend } = await import('./s3.ts');
+  const backend = new S3Backend(location, options.clock, options.s3);
+  const { create, signal } = options;
+  return closedOnFailure(backend, () => repeatOpening(options, () => backend.checkBucket({ create, signal })));
+}
+
+async function openSftp(location: SftpLocation, options: OpenBackendOptions): Promise<LocalBackend> {
+  const { openSftpBackend } = await import('./sftp.ts');
+  const { clock, random, create, ssh } = options;
+  return repeatOpening(options, () => openSftpBackend(location, { clock, random, create, settings: ssh }));
+}
+
+function repeatOpening<T>(options: OpenBackendOptions, once: () => Promise<T>): Promise<T> {
+  const { clock, random, signal, onRetry } = options;
+  return repeatWhileUnavailable({ operation: 'open', name: '', signal }, { clock, random, giveUpAfterMs: OPEN_GIVE_UP_MS, onRetry }, once);
+}
+
+async function closedOnFailure<B extends Backend>(backend: B, work: () => Promise<unknown>): Promise<B> {
+  try {
+    await work();
+    return backend;
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+function wrap(adapter: Backend, options: OpenBackendOptions, giveUpAfterMs?: number): Backend {
   const { clock, random, uploadBytesPerSecond, downloadBytesPerSecond, onRetry } = options;
   const isLimited = uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined;
   const limited = isLimited ? new ThrottledBackend(adapter, { clock, uploadBytesPerSecond, downloadBytesPerSecond }) : adapter;
   const retrying = new RetryingBackend(limited, { clock, random, giveUpAfterMs, onRetry });
   return options.appendOnly === true ? withoutRemove(retrying) : retrying;
-}
-
-function unsupported(location: Exclude<Location, { kind: 'local' }>): SnapError {
-  const kind = location.kind === 's3' ? 'S3' : 'SFTP';
-  return new SnapError('UNSUPPORTED_STORE', `This version of snap cannot open the ${kind} location '${location.printable}'`, {
-    hint: 'Use a local directory, or a newer version of snap', context: { location: location.printable },
-  });
 }

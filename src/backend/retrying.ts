@@ -4,8 +4,8 @@ import { hasCode, type SnapError } from '../base/errors.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
 
 export interface RetryEvent {
-  readonly operation: 'read' | 'stat' | 'list' | 'create' | 'createIfAbsent' | 'remove';
-  /** Object name; for `list` the prefix. */
+  readonly operation: 'read' | 'stat' | 'list' | 'create' | 'createIfAbsent' | 'remove' | 'open';
+  /** Object name; for `list` the prefix, for `open` empty. */
   readonly name: string;
   /** The try that failed, from 1. */
   readonly attempt: number;
@@ -25,30 +25,24 @@ export interface RetryingOptions {
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
 }
 
-/** One call over all its tries. */
-interface Call {
-  readonly operation: RetryEvent['operation'];
-  readonly name: string;
-  readonly signal: AbortSignal | undefined;
-  readonly startedAt: number;
-}
-
 /**
  * Repeats calls that failed with UNAVAILABLE, after exponentially growing pauses of which the second half is random, so
  * that many hosts do not come back at the same moment.
  *
- * `createIfAbsent` is not repeated when its effect is unknown: the next answer could be 'exists' for the caller's own
- * object, and only the caller can compare (architecture, section A6).
+ * After a `createIfAbsent` whose effect is unknown the answer 'exists' may mean the caller's own object, and only the caller
+ * can compare (architecture, section A6): it gets the error with `effectUnknown`.
  */
 export class RetryingBackend implements Backend {
   readonly location: string;
   readonly capabilities: BackendCapabilities;
+  readonly writesAtOnce: number | undefined;
   readonly #inner: Backend;
   readonly #options: RetryingOptions;
 
   constructor(inner: Backend, options: RetryingOptions) {
     this.location = inner.location;
     this.capabilities = inner.capabilities;
+    this.writesAtOnce = inner.writesAtOnce;
     this.#inner = inner;
     this.#options = options;
   }
@@ -66,7 +60,8 @@ export class RetryingBackend implements Backend {
    * Memory: the names given so far, so that large prefixes are better listed in parts.
    */
   async *list(prefix: string, options?: CallOptions): AsyncGenerator<StoredObject> {
-    let call = this.#begin('list', prefix, options);
+    const call: RepeatedCall = { operation: 'list', name: prefix, signal: options?.signal };
+    let startedAt = this.#options.clock.monotonic();
     const given = new Set<string>();
     for (let attempt = 1; ; attempt++) {
       const givenBefore = given.size;
@@ -80,9 +75,9 @@ export class RetryingBackend implements Backend {
       } catch (error) {
         if (given.size > givenBefore) {
           attempt = 1;
-          call = this.#begin('list', prefix, options);
+          startedAt = this.#options.clock.monotonic();
         }
-        await this.#pauseOrThrow(call, attempt, error);
+        await pauseOrThrow(call, this.#options, { startedAt, attempt, error });
       }
     }
   }
@@ -99,8 +94,25 @@ export class RetryingBackend implements Backend {
     });
   }
 
-  createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'> {
-    return this.#repeat('createIfAbsent', name, options, () => this.#inner.createIfAbsent(name, bytes, options));
+  async createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'> {
+    let doubt: SnapError | undefined;
+    const attempt = async (): Promise<'created' | 'exists' | 'in doubt'> => {
+      try {
+        const outcome = await this.#inner.createIfAbsent(name, bytes, options);
+        return outcome === 'exists' && doubt !== undefined ? 'in doubt' : outcome;
+      } catch (error) {
+        if (hasCode(error, 'UNAVAILABLE') && error.context['effectUnknown'] === 1) doubt = error;
+        throw error;
+      }
+    };
+    try {
+      const outcome = await this.#repeat('createIfAbsent', name, options, attempt);
+      if (outcome !== 'in doubt') return outcome;
+    } catch (error) {
+      // A later failure says nothing about what an earlier try has done.
+      if (doubt === undefined || hasCode(error, 'CANCELLED')) throw error;
+    }
+    throw doubt!;
   }
 
   remove(name: string, options?: CallOptions): Promise<void> {
@@ -112,42 +124,57 @@ export class RetryingBackend implements Backend {
   }
 
   async #hasSize(name: string, parts: readonly Bytes[], options: CallOptions | undefined): Promise<boolean> {
-    const { sizeBytes } = await this.#inner.stat(name, options);
-    return sizeBytes === parts.reduce((sum, part) => sum + part.length, 0);
-  }
-
-  #begin(operation: RetryEvent['operation'], name: string, options: CallOptions | undefined): Call {
-    return { operation, name, signal: options?.signal, startedAt: this.#options.clock.monotonic() };
-  }
-
-  async #repeat<T>(
-    operation: RetryEvent['operation'], name: string, options: CallOptions | undefined, once: (attempt: number) => Promise<T>,
-  ): Promise<T> {
-    const call = this.#begin(operation, name, options);
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await once(attempt);
-      } catch (error) {
-        await this.#pauseOrThrow(call, attempt, error);
-      }
+    try {
+      const { sizeBytes } = await this.#inner.stat(name, options);
+      return sizeBytes === parts.reduce((sum, part) => sum + part.length, 0);
+    } catch (error) {
+      if (!hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
+      return true; // it was there, and somebody has removed it since
     }
   }
 
-  async #pauseOrThrow(call: Call, attempt: number, error: unknown): Promise<void> {
-    const { clock, giveUpAfterMs = 600_000, onRetry } = this.#options;
-    if (!hasCode(error, 'UNAVAILABLE')) throw error;
-    if (call.operation === 'createIfAbsent' && error.context['effectUnknown'] === 1) throw error;
-    const delayMs = this.#delayAfter(attempt);
-    if (clock.monotonic() - call.startedAt + delayMs > giveUpAfterMs) throw error;
-    onRetry?.({ operation: call.operation, name: call.name, attempt, delayMs, error });
-    await clock.sleep(delayMs, call.signal);
+  #repeat<T>(
+    operation: RetryEvent['operation'], name: string, options: CallOptions | undefined, once: (attempt: number) => Promise<T>,
+  ): Promise<T> {
+    return repeatWhileUnavailable({ operation, name, signal: options?.signal }, this.#options, once);
   }
+}
 
-  #delayAfter(attempt: number): number {
-    const { random, firstDelayMs = 500, maxDelayMs = 30_000 } = this.#options;
-    // 2^30 first delays are beyond every maximum; a larger power would leave the whole numbers.
-    const full = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(attempt - 1, 30));
-    const half = Math.ceil(full / 2);
-    return half + random.below(Math.floor(full) - half + 1);
+/** What is repeated, for events and for the signal. */
+export interface RepeatedCall {
+  readonly operation: RetryEvent['operation'];
+  /** Object name; for `list` the prefix, for `open` empty. */
+  readonly name: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Calls `once` with the number of the try, from 1, until it does not fail with UNAVAILABLE. @throws its last error */
+export async function repeatWhileUnavailable<T>(call: RepeatedCall, options: RetryingOptions, once: (attempt: number) => Promise<T>): Promise<T> {
+  const startedAt = options.clock.monotonic();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once(attempt);
+    } catch (error) {
+      await pauseOrThrow(call, options, { startedAt, attempt, error });
+    }
   }
+}
+
+async function pauseOrThrow(
+  call: RepeatedCall, options: RetryingOptions, failed: { readonly startedAt: number; readonly attempt: number; readonly error: unknown },
+): Promise<void> {
+  const { clock, giveUpAfterMs = 600_000, onRetry } = options;
+  const { startedAt, attempt, error } = failed;
+  if (!hasCode(error, 'UNAVAILABLE')) throw error;
+  const delayMs = delayAfter(attempt, options);
+  if (clock.monotonic() - startedAt + delayMs > giveUpAfterMs) throw error;
+  onRetry?.({ operation: call.operation, name: call.name, attempt, delayMs, error });
+  await clock.sleep(delayMs, call.signal);
+}
+
+function delayAfter(attempt: number, { random, firstDelayMs = 500, maxDelayMs = 30_000 }: RetryingOptions): number {
+  // 2^30 first delays are beyond every maximum; a larger power would leave the whole numbers.
+  const full = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(attempt - 1, 30));
+  const half = Math.ceil(full / 2);
+  return half + random.below(Math.floor(full) - half + 1);
 }

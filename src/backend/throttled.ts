@@ -22,6 +22,7 @@ const EXPRESS_UPLOAD_BYTES = 16 * 1024;
 export class ThrottledBackend implements Backend {
   readonly location: string;
   readonly capabilities: BackendCapabilities;
+  readonly writesAtOnce: number | undefined;
   readonly #inner: Backend;
   readonly #upload: TokenBucket | undefined;
   readonly #download: TokenBucket | undefined;
@@ -29,6 +30,7 @@ export class ThrottledBackend implements Backend {
   constructor(inner: Backend, options: ThrottledOptions) {
     this.location = inner.location;
     this.capabilities = inner.capabilities;
+    this.writesAtOnce = inner.writesAtOnce;
     this.#inner = inner;
     this.#upload = makeBucket(options.clock, options.uploadBytesPerSecond);
     this.#download = makeBucket(options.clock, options.downloadBytesPerSecond);

@@ -5,7 +5,9 @@ import type { Backend } from './backend.ts';
 export function withoutRemove(inner: Backend): Backend {
   return {
     location: inner.location,
-    capabilities: { ...inner.capabilities, canRemove: false },
+    // Asked anew each time: an adapter may learn only by its first write that the store cannot decide races.
+    get capabilities() { return { ...inner.capabilities, canRemove: false }; },
+    writesAtOnce: inner.writesAtOnce,
     read: (name, range, options) => inner.read(name, range, options),
     stat: (name, options) => inner.stat(name, options),
     list: (prefix, options) => inner.list(prefix, options),

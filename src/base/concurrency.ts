@@ -95,3 +95,20 @@ export async function mapBounded<T, R>(items: Iterable<T>, limit: number, map: (
   group.check();
   return results;
 }
+
+/** Two jobs at the same time. When one fails, the other is told to stop; the first failure is thrown when both have ended. */
+export async function sideBySide<A, B>(
+  signal: AbortSignal | undefined, first: (signal: AbortSignal) => Promise<A>, second: (signal: AbortSignal) => Promise<B>,
+): Promise<[A, B]> {
+  const stop = new AbortController();
+  const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+  let failure: { readonly error: unknown } | undefined;
+  const watch = <T>(job: (signal: AbortSignal) => Promise<T>): Promise<T | undefined> => job(either).catch((error: unknown) => {
+    failure ??= { error };
+    stop.abort();
+    return undefined;
+  });
+  const [a, b] = await Promise.all([watch(first), watch(second)]);
+  if (failure !== undefined) throw failure.error;
+  return [a as A, b as B];
+}

@@ -56,6 +56,8 @@ export interface KnownChunks {
 export interface ChunkIndex {
   /** Segments whose content is in the cache. */
   segments(): ReadonlySet<SegmentId>;
+  /** Packs that a segment lists, in its order; one that another segment describes otherwise may have no record. */
+  packsOf(segment: SegmentId): readonly PackNumber[];
   /**
    * Adds the content of a segment; durable when it resolves. Idempotent. What the last segment says of a pack counts.
    * @throws OBJECT_CORRUPT for chunk records that are cut off, out of order, or of a pack that the segment does not list

@@ -40,7 +40,7 @@ class LmdbCache implements Cache {
   constructor(environment: LmdbEnvironment, chunks: LmdbChunkIndex, clock: Clock, maxObjectBytes: number) {
     this.#environment = environment;
     this.chunks = chunks;
-    this.files = new LmdbFileCache(environment.store);
+    this.files = new LmdbFileCache(environment.store, clock);
     this.objects = new LmdbObjectCache(environment.store, clock, maxObjectBytes);
   }
 
@@ -68,6 +68,7 @@ class LmdbCache implements Cache {
     try {
       await this.chunks.close();
       await this.files.flush();
+      this.files.tidy();
       this.objects.flush();
       this.#environment.noteState();
     } finally {

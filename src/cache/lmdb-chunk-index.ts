@@ -65,6 +65,10 @@ export class LmdbChunkIndex implements ChunkIndex {
     return segments;
   }
 
+  packsOf(segment: SegmentId): readonly PackNumber[] {
+    return this.#packs.packsOf(segment);
+  }
+
   addSegment(content: SegmentContent): Promise<void> {
     return this.#inTurn(() => this.#addSegment(content));
   }

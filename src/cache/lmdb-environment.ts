@@ -1,7 +1,7 @@
 /**
  * The folder of one repository's cache: opened when it can be trusted, otherwise wiped and begun anew (repository design,
- * section 18.4). In doubt are: files of another format or repository, LMDB files that are damaged, exchanged, cut off or put
- * back to an older state (`cache-state-file.ts`), and a dirty marker, which stands in LMDB from before a step that removes
+ * section 18.4). In doubt are: files of another format or repository, LMDB files that are damaged (`lmdb-pages.ts`), exchanged,
+ * cut off or put back to an older state (`cache-state-file.ts`), and a dirty marker, which stands in LMDB from before a step that removes
  * entries until the transaction that ends the step.
  */
 import { chmodSync, rmSync, statSync } from 'node:fs';
@@ -15,10 +15,11 @@ import { tagCacheDirectory } from './cache-directory.ts';
 import { readCacheState, STATE_FILE, writeCacheState } from './cache-state-file.ts';
 import { isNoDatabase } from './lmdb-header.ts';
 import { metaKey } from './lmdb-keys.ts';
+import { hasWholeTrees } from './lmdb-pages.ts';
 import { DATA_FILE, isDamage, LOCK_FILE, LmdbStore } from './lmdb-store.ts';
 
 /** Of the content of the LMDB database; another number means another layout. */
-const CACHE_FORMAT = 1;
+const CACHE_FORMAT = 2;
 
 const FORMAT = metaKey('format');
 const REPOSITORY = metaKey('repository');
@@ -32,6 +33,8 @@ export interface EnvironmentOptions {
   readonly directory: string;
   readonly repositoryId: RepositoryId;
   readonly random: Random;
+  /** Keeps nothing of a cache that is there but what this host has seen of the repository. */
+  readonly beginsAnew?: boolean | undefined;
 }
 
 export class LmdbEnvironment {
@@ -65,8 +68,9 @@ export class LmdbEnvironment {
     return result;
   }
 
-  /** Writes down how things stand, for the next opening. */
+  /** Writes down how things stand, for the next opening, unless that shall begin anew. */
   noteState(): void {
+    if (this.store.isDamaged) return;
     const reservations = getNumber(this.store, RESERVATIONS);
     writeCacheState(this.folder, { generation: this.generation, reservations, sizeBytes: this.sizeBytes() });
   }
@@ -81,16 +85,22 @@ export async function openEnvironment(options: EnvironmentOptions): Promise<Lmdb
   const folder = join(options.directory, options.repositoryId);
   prepareFolder(options.directory, folder);
   const found = await openTrusted(folder, options);
-  if (found instanceof LmdbEnvironment) return found;
+  if (found instanceof LmdbEnvironment && options.beginsAnew !== true) return found;
+  const memory = found instanceof LmdbEnvironment ? await closeForGood(found) : found.memory;
   // A process that has the files open goes on with its own, now nameless, copy.
   for (const file of [DATA_FILE, LOCK_FILE, STATE_FILE]) rmSync(join(folder, file), { force: true });
   const fresh = await openTrusted(folder, options);
   if (!(fresh instanceof LmdbEnvironment)) {
     throw new SnapError('CACHE_BUSY', `Another process keeps changing the local cache in '${folder}'`, { hint: 'Try again' });
   }
-  const { memory } = found;
   if (memory !== undefined) fresh.store.write(() => fresh.store.put(HOST_MEMORY, memory));
   return fresh;
+}
+
+async function closeForGood({ store }: LmdbEnvironment): Promise<Uint8Array | undefined> {
+  const memory = store.get(HOST_MEMORY);
+  await store.close();
+  return memory;
 }
 
 /** What is worth keeping of a cache that is not trusted: what this host has seen of the repository (section 15). */
@@ -105,6 +115,10 @@ async function openTrusted(folder: string, options: EnvironmentOptions): Promise
   const store = await openUnlessDamaged(folder);
   if (store === undefined) return { memory: undefined };
   try {
+    if (!isWhole(store, folder)) {
+      await store.close();
+      return { memory: undefined };
+    }
     initialise(store, options);
     const isOwn = getText(store, REPOSITORY) === options.repositoryId;
     if (isOwn && isTrusted(store, state)) return completed(new LmdbEnvironment(folder, store), state);
@@ -131,6 +145,16 @@ async function openUnlessDamaged(folder: string): Promise<LmdbStore | undefined>
   } catch (error) {
     if (isDamage(error)) return undefined;
     throw error;
+  }
+}
+
+/** Twice, since another process may write a meta page just when it is read. */
+function isWhole(store: LmdbStore, folder: string): boolean {
+  const reader = store.snapshot();
+  try {
+    return hasWholeTrees(folder) || hasWholeTrees(folder);
+  } finally {
+    reader.close();
   }
 }
 

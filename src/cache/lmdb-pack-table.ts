@@ -102,6 +102,10 @@ export class LmdbPackTable {
     return this.#segments;
   }
 
+  packsOf(id: SegmentId): PackNumber[] {
+    return [...readList(this.#store.get(idKey(KEY_SPACE.segment, id)) ?? new Uint8Array(0))];
+  }
+
   hasSegment(id: SegmentId): boolean {
     return this.#store.peek(idKey(KEY_SPACE.segment, id)) !== undefined;
   }

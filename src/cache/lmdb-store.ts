@@ -30,6 +30,7 @@ export class LmdbStore {
   readonly #onDamage: () => void;
   #deferred: (() => void)[] = [];
   #isWriting = false;
+  #isDamaged = false;
 
   private constructor(folder: string, database: Database, onDamage: () => void) {
     this.#folder = folder;
@@ -54,6 +55,11 @@ export class LmdbStore {
     }
   }
 
+  /** A call met damage. */
+  get isDamaged(): boolean {
+    return this.#isDamaged;
+  }
+
   /** The value in memory of its own. */
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#guard('read', () => this.#database.getBinary(key));
@@ -68,10 +74,10 @@ export class LmdbStore {
     }
   }
 
-  /** Entries whose key starts with `prefix`, in key order, as of the first step. */
-  *entries(prefix: Uint8Array): Generator<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
+  /** Entries whose key starts with `prefix`, in key order, as of the first step; those before `from` are left out. */
+  *entries(prefix: Uint8Array, from: Uint8Array = prefix): Generator<{ readonly key: Uint8Array; readonly value: Uint8Array }> {
     try {
-      for (const { key, value } of this.#database.getRange({ start: prefix, end: after(prefix) })) yield { key, value };
+      for (const { key, value } of this.#database.getRange({ start: from, end: after(prefix) })) yield { key, value };
     } catch (error) {
       throw this.#translated('read', error);
     }
@@ -157,7 +163,10 @@ export class LmdbStore {
   }
 
   #translated(doing: 'read' | 'write', error: unknown): unknown {
-    if (isDamage(error)) this.#onDamage();
+    if (isDamage(error)) {
+      this.#isDamaged = true;
+      this.#onDamage();
+    }
     return cacheError(doing, this.#folder, error);
   }
 }

@@ -29,6 +29,10 @@ export class MemoryChunkIndex implements ChunkIndex {
     return new Set(this.#segments.keys());
   }
 
+  packsOf(segment: SegmentId): readonly PackNumber[] {
+    return this.#segments.get(segment) ?? [];
+  }
+
   async addSegment(content: SegmentContent): Promise<void> {
     readClaims(content);
     if (this.#segments.has(content.id)) return;

@@ -13,7 +13,7 @@ export type ParsedArguments =
   | { readonly kind: 'help'; readonly text: string };
 
 const GROUPS: readonly VerbGroup[] = ['Backup and restore', 'Looking around', 'Upkeep', 'More'];
-const KEY_GROUP_SUMMARY = 'list, add, remove and change passwords';
+const GROUP_SUMMARIES: Readonly<Record<string, string>> = { key: 'list, add, remove and change passwords', repair: 'bring index, packs or snapshots in order again' };
 
 /** @throws USAGE with a hint where to read more */
 export function parseArguments(words: readonly string[], verbs: readonly Verb[]): ParsedArguments {
@@ -68,7 +68,8 @@ function overview(verbs: readonly Verb[]): string {
     "New here? 'snap try PATH' makes a trial backup, checks it and restores it.",
     ...GROUPS.flatMap(group => ['', `${group}:`, ...rows(verbs.filter(verb => verb.group === group).map(verb => [[verb.name, ...verb.aliases].join(', '), verb.summary]))]),
     '', 'Global options, before or after the verb:',
-    ...rows(Object.values(GLOBAL_FLAGS).map(each => [`${each.short === undefined ? '    ' : `-${each.short}, `}${spelling(each)}`, each.help])),
+    ...rows(Object.values<Flag<unknown>>(GLOBAL_FLAGS).filter(each => each.isHidden !== true).map(each => [`${each.short === undefined ? '    ' : `-${each.short}, `}${spelling(each)}`, each.help])),
+    "  Options of S3 and SFTP repositories: 'snap help locations'",
     '',
     "'snap VERB --help' shows the options of a verb, 'snap help TOPIC' explains a topic, 'snap help topics' lists them.",
   ].join('\n');
@@ -78,7 +79,7 @@ function addVerb(program: Command, groups: Map<string, Command>, verb: Verb, onV
   const [first, second] = verb.name.split(' ') as [string, string?];
   let parent = program;
   if (second !== undefined) {
-    parent = groups.get(first) ?? program.command(first).description(KEY_GROUP_SUMMARY).helpCommand(false);
+    parent = groups.get(first) ?? program.command(first).description(GROUP_SUMMARIES[first] ?? '').helpCommand(false);
     groups.set(first, parent);
   }
   const command = parent.command(second ?? first)
@@ -98,6 +99,7 @@ function usageOf(operand: Operand): string {
 
 function addOptions(command: Command, flags: FlagSet): void {
   for (const each of Object.values(flags)) {
+    if (each.isFileOnly === true) continue;
     command.addOption(optionOf(each, spelling(each), !each.isNegation));
     if (each.hasNegation) command.addOption(optionOf(each, `--no-${each.name}`, false));
   }
@@ -109,6 +111,7 @@ function optionOf(each: Flag<unknown>, long: string, isOn: boolean): Option {
   const environment = each.environment === undefined ? '' : ` [${each.environment}]`;
   const option = new Option(`${short}${long}${value}`, each.help + environment)
     .argParser<readonly string[]>((text, previous: unknown) => [...(Array.isArray(previous) ? previous as string[] : []), text]);
+  if (each.isHidden === true) option.hideHelp();
   return each.value === undefined ? option.preset(String(isOn)) : option;
 }
 

@@ -7,12 +7,17 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** @param topics names of help topics, completed after `snap help` */
-export function completionScript(shell: Shell, verbs: readonly Verb[], topics: readonly string[]): string {
+export function completionScript(shell: Shell, allVerbs: readonly Verb[], topics: readonly string[]): string {
+  const verbs = allVerbs.map(verb => ({ ...verb, flags: typed(verb.flags) }));
   switch (shell) {
     case 'bash': return bashScript(verbs, topics);
     case 'zsh': return zshScript(verbs, topics);
     case 'fish': return fishScript(verbs, topics);
   }
+}
+
+function typed(flags: FlagSet): FlagSet {
+  return Object.fromEntries(Object.entries(flags).filter(([, each]) => each.isFileOnly !== true));
 }
 
 /** Everything that may be typed for a flag: `-r`, `--repo`, `--no-sparse`. */

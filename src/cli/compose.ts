@@ -1,8 +1,10 @@
 /** The one place where ports meet their adapters. Everything that is opened here is closed here, also after a failure. */
 import { availableParallelism, homedir, platform } from 'node:os';
+import { join } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
-import { hasCode } from '../base/errors.ts';
+import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
+import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
 import { cacheDirectory, listCaches, removeCache, type CacheFolder } from '../cache/cache-directory.ts';
 import { openLmdbCache } from '../cache/lmdb-cache.ts';
@@ -17,10 +19,12 @@ import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
+import type { PruneOptions } from '../usecases/prune.ts';
 import type { FlagSet } from './flag.ts';
 import { hostIdentity } from './host-identity.ts';
 import { repositoryLocation } from './location.ts';
 import { programVersion } from './program-version.ts';
+import { s3Choices, sshChoices } from './remote-settings.ts';
 import { hasGivenCredential, readCredential, type Credential } from './secrets.ts';
 import type { VerbContext } from './verb.ts';
 
@@ -42,6 +46,24 @@ export function sessionOwner(surroundings: Surroundings, host?: string): Session
   return { ...identity, host: host ?? identity.host, hostId: parseHostId(identity.hostId), program: `snap ${programVersion()}` };
 }
 
+/** Where others see late what one host writes, or a store lies, packs that were condemned wait so long. */
+const GRACE_MS = 24 * 60 * 60 * 1000;
+
+/** What a prune does unless a flag says otherwise. In a folder nothing waits: the probe of the run itself shows that it keeps its promises. */
+export function pruneDefaults(surroundings: Surroundings): Omit<PruneOptions, 'dryRun'> {
+  const isFolder = parseLocation(repositoryLocation(surroundings.globals)).kind === 'local';
+  return { owner: sessionOwner(surroundings), limits: { repackSmall: true }, graceMs: isFolder ? 0 : GRACE_MS, isProcessAlive };
+}
+
+function isProcessAlive(processId: number): boolean {
+  try {
+    process.kill(processId, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'; // EPERM: somebody else's
+  }
+}
+
 export interface BackendChoice {
   /** Makes the place of a new repository. */
   readonly create: boolean;
@@ -57,6 +79,7 @@ export async function withBackend<T>(
   const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
     uploadBytesPerSecond: globals.limitUpload, downloadBytesPerSecond: globals.limitDownload,
+    s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment), signal: job.signal,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
   return closing(backend, async () => {
@@ -78,26 +101,56 @@ export async function existingRepository(surroundings: Surroundings, job: JobCon
   }
 }
 
+export interface RepositoryChoice extends Pick<BackendChoice, 'tidies'> {
+  /** The cache that is there is dropped; what this host has seen of the repository is kept. */
+  readonly dropsCache?: boolean;
+}
+
 /** Opens the repository that the globals name, with the credential that they name or that a person types. */
 export function withRepository<T>(
-  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>, tidies: boolean = false,
+  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>, choice: RepositoryChoice = {},
 ): Promise<T> {
-  return withBackend(surroundings, job, { create: false, tidies }, async backend => {
+  return withBackend(surroundings, job, { ...choice, create: false }, async backend => {
     // Nobody is asked for the password of a repository that is not there.
     if (!hasGivenCredential(surroundings)) await readConfigBytes(backend, job);
     const credential = await readCredential(surroundings);
-    return withOpened(backend, credential, surroundings, job, repository => work(repository, credential));
+    return withOpened(backend, credential, surroundings, job, repository => work(repository, credential), choice);
   });
 }
 
 export async function withOpened<T>(
   backend: Backend, credential: Credential, surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository) => Promise<T>,
+  { dropsCache }: RepositoryChoice = {},
 ): Promise<T> {
   const directory = cachesDirectory(surroundings);
   const openCache = (repositoryId: RepositoryId): ReturnType<typeof openLmdbCache> =>
-    openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock });
+    openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock, beginsAnew: dropsCache });
   const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal });
   return closing({ close: () => repository.cache.close() }, () => work(repository));
+}
+
+/**
+ * Opens another repository beside the one that the globals name. A copy has the same ID, so its cache lies apart.
+ * @throws USAGE when it is the same one; WRONG_PASSWORD naming it
+ */
+export async function withOtherRepository<T>(
+  surroundings: Surroundings, job: JobContext, { location, credential }: { readonly location: string; readonly credential: Credential }, work: (repository: OpenRepository) => Promise<T>,
+): Promise<T> {
+  const printable = (text: string): string => parseLocation(text).printable;
+  if (printable(location) === printable(repositoryLocation(surroundings.globals))) {
+    throw new SnapError('USAGE', `'${printable(location)}' is the repository itself`, { hint: 'Name a copy of it at another place' });
+  }
+  const directory = join(cachesDirectory(surroundings), 'from');
+  const openCache = (repositoryId: RepositoryId): ReturnType<typeof openLmdbCache> => openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock });
+  return withBackend(surroundings, job, { create: false, location }, async backend => {
+    const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal }).catch((error: unknown) => {
+      if (!hasCode(error, 'WRONG_PASSWORD')) throw error;
+      throw new SnapError('WRONG_PASSWORD', `No key slot of '${backend.location}' opens with the password`, {
+        hint: 'Give --from-password-file, --from-password-command or --from-key-file, or set SNAP_FROM_PASSWORD', cause: error,
+      });
+    });
+    return closing({ close: () => repository.cache.close() }, () => work(repository));
+  });
 }
 
 /** Engines on worker threads, one per processor unless told otherwise. */
@@ -105,6 +158,21 @@ export function engineFactory(threads: number | undefined): EngineFactory {
   const workers = threads ?? Math.min(MAX_DEFAULT_THREADS, availableParallelism());
   const open = (): Engine => createPoolEngine({ workers, openPacks: workers === 1 ? 2 : 1, workerUrl: new URL('../engine/worker.js', import.meta.url) });
   return { capacity: workers * JOBS_PER_WORKER, open };
+}
+
+/** The same with the threads of the first one started at once, beside the password; whoever made it closes it. */
+export function startedEngines(threads: number | undefined): EngineFactory & { close(): Promise<void> } {
+  const { capacity, open } = engineFactory(threads);
+  let spare: Engine | undefined = open();
+  return {
+    capacity,
+    open: () => {
+      const engine = spare ?? open();
+      spare = undefined;
+      return engine;
+    },
+    close: async () => { await spare?.close(); },
+  };
 }
 
 /** The folder of all caches: flag or variable, systemd's CACHE_DIRECTORY, then the custom of the system. */

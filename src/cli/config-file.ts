@@ -118,9 +118,11 @@ class ConfigReader {
     const given: Record<string, readonly string[]> = {};
     for (const pair of this.pairs(node)) {
       const key = this.keyOf(pair);
-      const known = flags.get(key);
-      if (known === undefined) throw this.unknownKey(pair, key, [...flags.keys()], prefix);
-      given[known[0]] = this.texts(pair, known[1], prefix + key);
+      const known = key.includes('.') ? undefined : flags.get(key);
+      const inner = new Map([...flags].filter(([name]) => name.startsWith(`${key}.`)).map(([name, each]) => [name.slice(key.length + 1), each]));
+      if (inner.size > 0) Object.assign(given, this.section(pair.value, inner, `${prefix}${key}.`));
+      else if (known === undefined) throw this.unknownKey(pair, key, [...new Set([...flags.keys()].map(name => name.split('.')[0]!))], prefix);
+      else given[known[0]] = this.texts(pair, known[1], prefix + key);
     }
     return given;
   }

@@ -1,6 +1,7 @@
 /** A file, folder or other entry of a snapshot as a line for people or as JSON fields. */
 import type { Bytes } from '../base/bytes.ts';
-import type { Entry, EntryType } from '../format/entry.ts';
+import { formatSize } from '../base/units.ts';
+import { ENTRY_PARTLY_UNREADABLE, type Entry, type EntryType } from '../format/entry.ts';
 import { jsonMoment, localTime, printable, printableName } from './printable.ts';
 import { pathFields } from './render-json.ts';
 
@@ -32,9 +33,15 @@ export function longLine(path: Bytes, entry: Entry): string {
   ].join('  ');
 }
 
-/** The path, and where a symlink points. */
+/** The path, where a symlink points, and whether parts of the entry are missing in the snapshot. */
 export function entryName(path: Bytes, entry: Entry): string {
-  return printableName(path) + (entry.linkTarget === undefined ? '' : ` -> ${printableName(entry.linkTarget)}`);
+  return printableName(path) + (entry.linkTarget === undefined ? '' : ` -> ${printableName(entry.linkTarget)}`) + lossText(entry);
+}
+
+function lossText({ flags, damagedSpans }: Entry): string {
+  if ((flags & ENTRY_PARTLY_UNREADABLE) === 0) return '';
+  const bytes = (damagedSpans ?? []).reduce((sum, { length }) => sum + length, 0);
+  return bytes === 0 ? '  (partly missing)' : `  (${formatSize(bytes)} of it are missing)`;
 }
 
 /** Fields of restic's `node` lines, and ours. */
@@ -44,6 +51,7 @@ export function entryFields(path: Bytes, entry: Entry): Record<string, unknown> 
     uid: entry.uid, gid: entry.gid, user: entry.userName, group: entry.groupName, size: entry.sizeBytes, mode: entry.mode,
     permissions: modeText(entry.type, entry.mode), mtime: jsonMoment(entry.mtime),
     ctime: entry.ctime === undefined ? undefined : jsonMoment(entry.ctime), ...pathFields(entry.linkTarget, 'linktarget'),
+    ...(entry.flags & ENTRY_PARTLY_UNREADABLE) === 0 ? {} : { damaged: true, damaged_ranges: entry.damagedSpans?.map(({ offset, length }) => [offset, length]) },
     device: entry.device, inode: typeof entry.inode === 'bigint' ? String(entry.inode) : entry.inode,
   };
 }

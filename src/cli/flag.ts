@@ -22,8 +22,12 @@ export interface Flag<T> {
   readonly completes?: 'file' | 'directory';
   /** Environment variable that gives the value when the flag is absent. */
   readonly environment?: string;
-  /** May be set in the configuration file, under its long name. */
+  /** May be set in the configuration file, under its long name; a dot in it stands for a section. */
   readonly inFile: boolean;
+  /** Does not exist on the command line. */
+  readonly isFileOnly?: boolean;
+  /** Described in a help topic instead of in the help of every verb. */
+  readonly isHidden?: boolean;
   readonly help: string;
   /** The value when nobody gives one. */
   readonly initial: T;
@@ -38,6 +42,7 @@ interface Extras {
   readonly short?: string;
   readonly environment?: string;
   readonly inFile?: boolean;
+  readonly isHidden?: boolean;
   readonly completes?: 'file' | 'directory';
 }
 

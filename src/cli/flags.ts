@@ -2,7 +2,8 @@
 import {
   choice, choices, counted, flag, list, onUnless, rate, size, text, toggle, valued, wholeNumber, type ValuesOf,
 } from './flag.ts';
-import { parseChunker, parseCompression, parseMoment } from './values.ts';
+import { REMOTE_FLAGS } from './remote-flags.ts';
+import { parseChunker, parseCompression, parseMoment, parseParityShare } from './values.ts';
 
 export const GLOBAL_FLAGS = {
   repo: text('repo', 'LOCATION', 'the repository: a path, s3://bucket/prefix or sftp://user@host/path', { short: 'r', environment: 'SNAP_REPOSITORY' }),
@@ -12,7 +13,7 @@ export const GLOBAL_FLAGS = {
   keyFile: text('key-file', 'FILE', 'open the repository with a key file instead of a password', { environment: 'SNAP_KEY_FILE', inFile: true, completes: 'file' }),
   cacheDir: text('cache-dir', 'DIR', 'where the local cache lives', { environment: 'SNAP_CACHE_DIR', inFile: true, completes: 'directory' }),
   config: text('config', 'FILE', 'configuration file', { environment: 'SNAP_CONFIG', completes: 'file' }),
-  s3Endpoint: text('s3-endpoint', 'URL', 'address of the S3 server', { environment: 'SNAP_S3_ENDPOINT', inFile: true }),
+  ...REMOTE_FLAGS,
   limitUpload: rate('limit-upload', 'upload at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_UPLOAD', inFile: true }),
   limitDownload: rate('limit-download', 'download at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_DOWNLOAD', inFile: true }),
   json: flag('json', 'print JSON lines for programs'),
@@ -65,7 +66,8 @@ export const BACKUP_FLAGS = {
   ignoreInode: flag('ignore-inode', 'do not take a new inode number for a change', { inFile: true }),
   compression: valued('compression', 'LEVEL', 'fastest, auto, better, max, or a zstd level from 1 to 19 (default auto = 1)', parseCompression, { environment: 'SNAP_COMPRESSION', inFile: true }),
   readConcurrency: wholeNumber('read-concurrency', 1, 64, 'threads that read, compress and encrypt (default: one per processor)', { environment: 'SNAP_READ_CONCURRENCY', inFile: true }),
-  validate: flag('validate', 'read the data of the new snapshot back and check it', { inFile: true }),
+  validate: flag('validate', 'then read back what was written, and check it and the whole tree of the snapshot', { inFile: true }),
+  parity: valued('parity', 'PERCENT', 'add parity to the new packs, from 1% to 50% of their size (see snap parity)', parseParityShare, { inFile: true }),
 };
 
 export const RESTORE_FLAGS = {

@@ -1,6 +1,8 @@
 /** `snap help TOPIC`: what people need at hand when there is no browser. Lists that the code knows are generated from it. */
 import { EXIT_CODES } from './outcome.ts';
+import { spelling, type Flag } from './flag.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
+import { REMOTE_FLAGS } from './remote-flags.ts';
 import { formatPairs } from './text-table.ts';
 import type { Verb } from './verb.ts';
 
@@ -18,13 +20,35 @@ Locations:
   s3://bucket/prefix                           Amazon S3, or the server of --s3-endpoint
   s3:https://host:port/bucket/prefix           another S3 server
   sftp://user@host:port/path                   a server with SFTP
-A path with a colon in it begins with './'. This version opens folders only and refuses the others with a message.
+A path with a colon in it begins with './'. 'snap help locations' has the settings of S3 and SFTP.
 
 Name it with -r LOCATION, in SNAP_REPOSITORY, in a file named by SNAP_REPOSITORY_FILE or --repository-file, or under
-'repository:' in the configuration file; the first of these counts. S3 takes its credentials from AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION and AWS_PROFILE.
+'repository:' in the configuration file; the first of these counts.
 
 Any number of machines may write into one repository at the same time, and restore from it. There are no locks to clean up.`;
+
+/** The flags of remote repositories stand here instead of in the help of each verb. */
+function locationsText(): string {
+  const flags = Object.values<Flag<unknown>>(REMOTE_FLAGS).map(each => {
+    const environment = each.environment === undefined ? '' : ` [${each.environment}]`;
+    return [`${spelling(each)}${each.value === undefined ? '' : ` <${each.value}>`}`, each.help + environment] as const;
+  });
+  return [LOCATIONS, '', 'Global options, also in the configuration file:', ...formatPairs(flags).map(line => `  ${line}`)].join('\n');
+}
+
+const LOCATIONS = `\
+  s3://bucket/prefix                    Amazon S3, or the server of --s3-endpoint, SNAP_S3_ENDPOINT or AWS_ENDPOINT_URL
+  s3:https://host:port/bucket/prefix    another S3 server; key:secret@ before the host is possible
+  sftp://user@host:port/path            an SSH server; host may be an alias of ~/.ssh/config
+  sftp://user@host:port/~/path          the same, below the home folder
+
+S3 takes credentials, region and profile as the AWS tools do: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+AWS_PROFILE, AWS_REGION, ~/.aws, or the role of the machine. 'snap init' makes the bucket when it is missing. A backup needs the
+rights to list, read and write; only forget, prune and repair need the right to delete. docs/backends.md has the policies.
+A server with a certificate of its own authority: name that in NODE_EXTRA_CA_CERTS.
+
+SFTP takes keys, agent, known hosts, aliases and jump hosts as ssh does. A key with a passphrase must be in the agent. A server
+that is not in ~/.ssh/known_hosts yet is refused: compare its fingerprint, then add it with ssh-keyscan, or with ssh.`;
 
 const PASSWORDS = `\
 The password opens a key slot, and the key slot opens the repository. Without any password or key file nobody can read the
@@ -45,7 +69,8 @@ A password is one line of text; the line break at the end of a file or of the ou
   snap key remove SLOT          removes one
 SNAP_NEW_PASSWORD, SNAP_NEW_PASSWORD_FILE and SNAP_NEW_PASSWORD_COMMAND answer for the new password.
 Changing a password does not encrypt the data again: whoever copied the old key slot and knows the old password can still
-read what was stored until then.`;
+open the repository, also what is stored later. 'snap key rotate' does not help against that, since the new keys stand in the
+repository as well; only a new repository does. Rotation bounds how much is encrypted under one key.`;
 
 const SNAPSHOT_NAMES = `\
 Wherever a snapshot is asked for, these name one:
@@ -93,6 +118,45 @@ Every snapshot is complete and restores by itself; the kind says how it was made
   config        the small, often needed part: configuration
 Content that is stored already is never stored twice, whatever the kind.`;
 
+const RETENTION = `\
+snap forget keeps a snapshot when at least one rule keeps it; rules count in each series and kind (--group-by).
+  --keep-last N                   the newest N
+  --keep-daily N, -weekly, ...    the newest of each of the last N days that have any; while there are fewer, the oldest too
+  --keep-within 30d               everything so long back from the newest; 1y5m7d2h: years, months, days, hours
+  --keep-within-daily 30d, ...    one a day so long
+  --keep-tag T; snap pin          what has the tag; this very snapshot
+  --max-size 50G                  then the oldest go until the rest fits
+Days are those of local time, weeks begin on Monday. The newest snapshot of every series always stays, and so does its newest
+complete one.
+
+Without keep options: 7 daily, 4 weekly, 3 monthly, and everything within 30 days of full, 7 of incremental and 90 of config
+snapshots; above 50 GiB it stops and asks for --max-size. Any keep option replaces all of that.
+
+In the configuration file the rules of a kind stand in a section of their own and add to the others:
+  forget:
+    keep-daily: 7
+    full: { keep-within: 90d }
+
+Exit code 14: something looks wrong (a date in the future, nearly everything would go, the newest snapshot has shrunk).
+Nothing was changed; --dry-run shows every decision and its reasons, --force goes on.
+Space is freed by snap prune. Until then 'snap undelete' lists what was forgotten and brings it back.`;
+
+const PRUNE = `\
+Forgetting a snapshot frees nothing: snap prune does. It looks at every snapshot, removes packs that nothing needs, and stores
+anew what is still needed of packs that are mostly unused.
+  snap prune --dry-run         what would be freed, to the byte; nothing is changed
+  --max-unused 5%|2G|unlimited how much unused data may stay in packs that are partly needed; less costs more work
+  --max-repack 50G             store at most so much anew in one run; the next one goes on
+  --wait 2h                    wait for backups that are running
+
+Backups need not stop. What a running backup may use is not deleted before it has ended; then the next prune goes on, or this
+one with --wait. A backup that was killed is given up after a day of silence, and at once when its process ran on this machine.
+If it was only asleep, it stores again what is gone, and then makes its snapshot.
+Elsewhere than in a folder packs are deleted 24 hours after they were condemned (--grace): the next prune does it.
+
+Interrupting a prune is safe; the next one, on any machine, goes on. Whatever cannot be read stops it before anything is
+deleted: 'snap verify' says what is hit.`;
+
 const JSON_LINES = `\
 With --json standard output has one JSON object a line, each with a field 'message_type':
   status          progress about every second, not with --no-progress or -q
@@ -113,6 +177,24 @@ A backup that was interrupted left no snapshot, but what it stored is found agai
 A restore that was interrupted continues when it is run again; files that are complete are not written again.
 The first Ctrl-C ends cleanly, a second one at once. Both are safe.
 'snap verify' checks the structure, 'snap verify --read-data' every stored byte; exit code 13 means damage.`;
+
+const VERIFICATION = `\
+snap verify only reads, never trusts the local cache, and may run beside backups and prunes. How deep it looks:
+  --level 0   structure   one listing and the small objects
+  --level 1   metadata    every snapshot, index segment and folder; every chunk has a place (the default)
+  --level 2   tables      both tables of every pack, compared with each other and with the index
+  --level 3   sample      some of the data: --read-data-subset 5%, 2G, 1/30 (part 1 of 30), oldest:5%, oldest:2G
+  --level 4   data        all of it: --read-data
+'oldest:' takes what was verified longest ago, or never, first: repeated every day it goes through everything. What was verified
+when is kept in the repository, and every run says how much of the data that covers within --coverage-days.
+
+  --snapshot S      what one snapshot needs
+  --test-restore    restores it to a temporary place, reads it back, compares it, and removes it again;
+                    --target-dir DIR says where, --compare-live also names what differs from the files that are there now
+  snap backup --validate    reads back what the backup has just written
+
+Exit codes: 0 no damage (warnings are possible), 13 damage, 1 could not be found out, as with objects of a newer version,
+3 a test restore could not try everything here. Every finding names the files and snapshots hit and what to do next.`;
 
 const CONFIGURATION = `\
 snap reads one YAML file: the one of --config or SNAP_CONFIG, else ./snap.yaml, ~/.config/snap/snap.yaml or
@@ -141,10 +223,14 @@ const FIRST_BACKUP = `\
 export const TOPICS: readonly Topic[] = [
   { name: 'first-backup', summary: 'from nothing to a restored backup', text: () => FIRST_BACKUP },
   { name: 'repositories', summary: 'where backups go', text: () => REPOSITORIES },
+  { name: 'locations', summary: 'S3 and SFTP: addresses, credentials, settings', text: locationsText },
   { name: 'passwords', summary: 'passwords, key files and key slots', text: () => PASSWORDS },
   { name: 'snapshots', summary: 'how to name snapshots', text: () => SNAPSHOT_NAMES },
   { name: 'patterns', summary: 'what to leave out or select', text: () => PATTERNS },
+  { name: 'verification', summary: 'how deep snap verify looks, and what to run when', text: () => VERIFICATION },
   { name: 'kinds', summary: 'full, incremental and config snapshots', text: () => KINDS },
+  { name: 'retention', summary: 'which snapshots to keep', text: () => RETENTION },
+  { name: 'prune', summary: 'freeing space, and what it waits for', text: () => PRUNE },
   { name: 'configuration', summary: 'the file snap.yaml', text: () => CONFIGURATION },
   { name: 'environment', summary: 'environment variables', text: environmentText },
   { name: 'exit-codes', summary: 'what a script can rely on', text: exitCodesText },

@@ -70,6 +70,11 @@ function validSequenceLength(bytes: Bytes, at: number): number {
   return length > 0 && at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)) ? length : 0;
 }
 
+/** The first digits of an ID, as tables show it. */
+export function shortId(id: string): string {
+  return id.slice(0, 8);
+}
+
 /** Decodes a stream of UTF-8 pieces; a character may be split between them. */
 export function newTextDecoder(): (piece: Bytes) => string {
   const decoder = new StringDecoder('utf8');

@@ -4,15 +4,20 @@
  */
 import type { Bytes } from '../base/bytes.ts';
 import type { Counters, Finding, SnapEvent } from '../usecases/events.ts';
-import type { BackupReport, RestoreReport, RunReport, StatsReport, VerifyReport } from '../usecases/reports.ts';
+import type { BackupReport, RestoreReport, RunReport, StatsReport } from '../usecases/reports.ts';
 import { exitCodeOfResult, resultOf, type Failure } from './outcome.ts';
+import type { JsonMessage } from './json-message.ts';
 import { jsonName, jsonTime } from './printable.ts';
 import { ProgressEstimate } from './progress-estimate.ts';
+import { forgetMessages } from './render-forget.ts';
+import { paritySummary } from './render-parity.ts';
+import { pruneSummary } from './render-prune.ts';
+import { repairStepMessage, repairSummary } from './render-repair.ts';
+import { differenceWords, testRestoreSummary, verifyMessages } from './render-verify.ts';
 import type { Renderer } from './renderer.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Undefined fields are left out of the line. */
-export type JsonMessage = { readonly message_type: string } & Readonly<Record<string, unknown>>;
+export type { JsonMessage };
 
 /** The fields of a path: `name`, and `name_bytes` in base64 when it is not UTF-8 and so appears escaped. */
 export function pathFields(path: Bytes | undefined, name = 'path'): Record<string, string> {
@@ -92,6 +97,8 @@ function messageOfEvent(event: SnapEvent, verbosity: number): JsonMessage | unde
       };
     case 'damage-found':
       return damageMessage(event.finding);
+    case 'difference-found':
+      return { message_type: 'difference', ...pathFields(event.path), what: differenceWords(event.change) };
     case 'entry-stored':
       if (verbosity < (event.change === 'unmodified' ? 2 : 1)) return undefined;
       return { message_type: 'verbose_status', action: event.change, ...pathFields(event.path, 'item'), data_size: event.sizeBytes };
@@ -105,6 +112,8 @@ function messageOfEvent(event: SnapEvent, verbosity: number): JsonMessage | unde
     case 'pack-written':
       if (verbosity < 2) return undefined;
       return { message_type: 'verbose_status', action: 'pack_written', pack_id: event.packId, size: event.sizeBytes, chunks: event.chunks };
+    case 'repair-step':
+      return repairStepMessage(event.step);
     case 'session-revoked':
       return { message_type: 'session_revoked', session_id: event.sessionId };
     case 'parent-found':
@@ -119,8 +128,8 @@ function messageOfEvent(event: SnapEvent, verbosity: number): JsonMessage | unde
 
 function damageMessage(finding: Finding): JsonMessage {
   return {
-    message_type: 'damage', severity: finding.severity, object: finding.object, name: finding.name, message: finding.message,
-    files: finding.files.map(file => ({ snapshot_id: file.snapshotId, ...pathFields(file.path) })),
+    message_type: 'damage', severity: finding.severity, object: finding.object, name: finding.name, message: finding.message, hint: finding.hint,
+    chunks: finding.chunks, files: finding.files.map(file => ({ snapshot_id: file.snapshotId, ...pathFields(file.path), ranges: file.ranges })),
   };
 }
 
@@ -129,12 +138,17 @@ function messagesOfReport(report: RunReport): JsonMessage[] {
   switch (report.job) {
     case 'backup': return [backupSummary(report)];
     case 'restore': return [restoreSummary(report)];
-    case 'verify': return [verifySummary(report)];
+    case 'verify': return verifyMessages(report);
+    case 'test-restore': return [testRestoreSummary(report)];
     case 'stats': return [...snapshotStatistics(report), statsMessage(report)];
+    case 'prune': return [pruneSummary(report)];
+    case 'repair': return [repairSummary(report)];
+    case 'parity': return [paritySummary(report)];
+    case 'forget': return forgetMessages(report);
   }
 }
 
-function commonFields(report: BackupReport | RestoreReport | VerifyReport): Record<string, unknown> {
+function commonFields(report: BackupReport | RestoreReport): Record<string, unknown> {
   return { message_type: 'summary', job: report.job, status: report.status, exit_code: exitCodeOfResult(resultOf(report)) };
 }
 
@@ -160,16 +174,6 @@ function restoreSummary(report: RestoreReport): JsonMessage {
     files_deleted: report.filesRemoved, files_verified: report.filesVerified,
     total_bytes: report.bytesTotal, bytes_restored: report.bytesWritten, bytes_skipped: report.bytesReused,
     total_duration: seconds(report.durationMs), problems: report.problemsTotal, damage: countDamage(report.findings),
-  };
-}
-
-function verifySummary(report: VerifyReport): JsonMessage {
-  return {
-    ...commonFields(report), message_type: 'summary',
-    snapshots: report.snapshots, packs: report.packs, segments: report.segments, tree_nodes: report.treeNodes,
-    chunks_referenced: report.chunksReferenced, packs_read: report.packsRead, bytes_read: report.bytesRead,
-    unused_bytes: report.unusedBytes, total_duration: seconds(report.durationMs),
-    num_errors: countDamage(report.findings), num_warnings: report.findings.length - countDamage(report.findings),
   };
 }
 

@@ -2,11 +2,16 @@
 import type { Bytes } from '../base/bytes.ts';
 import { formatCount, formatDuration, formatSize } from '../base/units.ts';
 import type { Counters, Finding, Phase, SnapEvent } from '../usecases/events.ts';
-import type { BackupReport, RestoreReport, RunReport, StatsReport, VerifyReport } from '../usecases/reports.ts';
+import type { BackupReport, RestoreReport, RunReport, StatsReport } from '../usecases/reports.ts';
 import type { Failure } from './outcome.ts';
-import { printable, printableName, shortened } from './printable.ts';
+import { printable, printableName, shortened, shortId } from './printable.ts';
 import { ProgressEstimate, type Progress } from './progress-estimate.ts';
+import { forgetLines } from './render-forget.ts';
 import { ratio } from './render-json.ts';
+import { parityLines } from './render-parity.ts';
+import { pruneLines } from './render-prune.ts';
+import { repairLines, repairStepLine } from './render-repair.ts';
+import { damageSummary, differenceWords, rangesText, testRestoreLines, verifyLines } from './render-verify.ts';
 import type { Renderer } from './renderer.ts';
 import type { Terminal } from './terminal.ts';
 import { formatPairs, formatTable } from './text-table.ts';
@@ -32,6 +37,9 @@ export class TextRenderer implements Renderer {
   readonly #options: TextOptions;
   readonly #estimate: ProgressEstimate;
   #problems = 0;
+  #differences = 0;
+  /** What to do about the findings, each once. */
+  readonly #hints = new Set<string>();
 
   constructor(terminal: Terminal, now: number, options: TextOptions) {
     this.#terminal = terminal;
@@ -50,7 +58,11 @@ export class TextRenderer implements Renderer {
         return this.#problem(event.path, event.message);
       case 'damage-found':
         for (const line of findingLines(event.finding, verbosity > 0)) this.#terminal.error(line);
+        if (event.finding.hint !== undefined) this.#hints.add(event.finding.hint);
         return;
+      case 'difference-found':
+        this.#differences++;
+        return say(this.#differences > SHOWN_PROBLEMS ? 1 : 0, `Difference: ${printableName(event.path)} ${differenceWords(event.change)}`);
       case 'entry-stored':
         return say(event.change === 'unmodified' ? 2 : 1, entryLine(event.change, event.path, event.sizeBytes));
       case 'entry-restored':
@@ -61,6 +73,8 @@ export class TextRenderer implements Renderer {
         return say(2, `Stored pack ${shortId(event.packId)}: ${formatCount(event.chunks)} chunks, ${formatSize(event.sizeBytes)}`);
       case 'retry-scheduled':
         return this.#terminal.error(`The storage did not answer (${printable(event.operation)}), attempt ${event.attempt}; trying again in ${formatDuration(event.delayMs)}`);
+      case 'repair-step':
+        return say(0, repairStepLine(event.step));
       case 'session-revoked':
         return say(1, 'A prune took this run for dead; it checks everything again and commits anew');
       case 'run-started':
@@ -79,6 +93,7 @@ export class TextRenderer implements Renderer {
     this.#terminal.status(undefined);
     const hidden = this.#problems - SHOWN_PROBLEMS;
     if (hidden > 0 && this.#options.verbosity === 0) this.#terminal.error(`... and ${formatCount(hidden)} more problems (-v shows all)`);
+    for (const hint of this.#hints) this.#terminal.error(`Next: ${printable(hint)}`);
     if (this.#options.isQuiet) return;
     for (const line of reportLines(report)) this.#terminal.out(line);
   }
@@ -107,9 +122,7 @@ export class TextRenderer implements Renderer {
   }
 }
 
-export function shortId(id: string): string {
-  return id.slice(0, 8);
-}
+export { shortId };
 
 const MARKS = { new: '+', changed: 'M', unmodified: ' ', created: '+', updated: 'M', kept: ' ', removed: '-' } as const;
 
@@ -139,7 +152,7 @@ export function findingLines(finding: Finding, showsAll: boolean): string[] {
   const hidden = finding.files.length - shown.length;
   return [
     `${finding.severity === 'damage' ? 'Damage' : 'Warning'}: ${printable(finding.object)} ${printable(finding.name)}: ${printable(finding.message)}`,
-    ...shown.map(file => `  hits ${printableName(file.path)} in snapshot ${shortId(file.snapshotId)}`),
+    ...shown.map(file => `  hits ${printableName(file.path)}${rangesText(file)} in snapshot ${shortId(file.snapshotId)}`),
     ...hidden > 0 ? [`  ... and ${formatCount(hidden)} more files (-v shows all)`] : [],
   ];
 }
@@ -149,7 +162,12 @@ export function reportLines(report: RunReport): string[] {
     case 'backup': return backupLines(report);
     case 'restore': return restoreLines(report);
     case 'verify': return verifyLines(report);
+    case 'test-restore': return testRestoreLines(report);
     case 'stats': return statsLines(report);
+    case 'prune': return pruneLines(report);
+    case 'repair': return repairLines(report);
+    case 'parity': return parityLines(report);
+    case 'forget': return forgetLines(report);
   }
 }
 
@@ -199,26 +217,6 @@ function restoreLines(report: RestoreReport): string[] {
     : report.status === 'complete' ? `Snapshot ${shortId(report.snapshotId)} restored`
     : `Snapshot ${shortId(report.snapshotId)} restored, but not complete`;
   return [...lines, ...problemsLine(report.problemsTotal, 'could not be restored completely'), ...damageSummary(report.findings), verdict];
-}
-
-function damageSummary(findings: readonly Finding[]): string[] {
-  const damaged = findings.filter(finding => finding.severity === 'damage').length;
-  return damaged === 0 ? [] : [`${formatCount(damaged)} damaged ${damaged === 1 ? 'object' : 'objects'} found in the repository`];
-}
-
-function verifyLines(report: VerifyReport): string[] {
-  const warnings = report.findings.filter(finding => finding.severity === 'warning').length;
-  const lines = formatPairs([
-    ['Snapshots', formatCount(report.snapshots)],
-    ['Packs', `${formatCount(report.packs)}, in ${formatCount(report.segments)} index segments`],
-    ['Checked', `${formatCount(report.treeNodes)} tree nodes, ${formatCount(report.chunksReferenced)} chunks`],
-    ['Read', report.packsRead === 0 ? 'no content (--read-data reads all)' : `${formatCount(report.packsRead)} packs, ${formatSize(report.bytesRead)}${speed(report.bytesRead, report.durationMs)}`],
-    ['Unused', formatSize(report.unusedBytes)],
-    ['Duration', formatDuration(report.durationMs)],
-  ]);
-  const damage = damageSummary(report.findings);
-  const verdict = damage.length > 0 ? damage : [report.status === 'complete' ? 'No damage found' : 'Not everything could be checked: some of it needs a newer version of snap'];
-  return [...lines, ...warnings > 0 ? [`${formatCount(warnings)} warnings`] : [], ...verdict];
 }
 
 function statsLines(report: StatsReport): string[] {

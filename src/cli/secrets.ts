@@ -7,7 +7,7 @@ import { toHex } from '../base/bytes.ts';
 import { Secret } from '../base/secret.ts';
 import type { Environment } from './config-file.ts';
 import type { GlobalValues } from './flags.ts';
-import type { NewCredentialValues } from './upkeep-flags.ts';
+import type { FromValues, NewCredentialValues } from './upkeep-flags.ts';
 import { printable } from './printable.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -58,6 +58,16 @@ export async function readNewCredential(flags: NewCredentialValues, context: Sec
   if (fromEnvironment !== '') return passwordCredential(fromEnvironment);
   if (newPasswordCommand !== undefined) return passwordCredential(await runPasswordCommand(newPasswordCommand, context));
   return passwordCredential(await promptTwice('New password: ', context, 'Set SNAP_NEW_PASSWORD, or give --new-password-file, --new-password-command or --new-key-file'));
+}
+
+/** Of another repository that is read beside the one of `main`: by flags, SNAP_FROM_PASSWORD, else the same. @throws USAGE */
+export async function readFromCredential(flags: FromValues, main: Credential, context: SecretContext): Promise<Credential> {
+  const { fromPasswordFile, fromPasswordCommand, fromKeyFile } = flags;
+  if (fromKeyFile !== undefined) return readKeyFile(fromKeyFile);
+  if (fromPasswordFile !== undefined) return passwordCredential(readPasswordFile(fromPasswordFile));
+  const fromEnvironment = context.environment['SNAP_FROM_PASSWORD'] ?? '';
+  if (fromEnvironment !== '') return passwordCredential(fromEnvironment);
+  return fromPasswordCommand === undefined ? main : passwordCredential(await runPasswordCommand(fromPasswordCommand, context));
 }
 
 /** Whether nobody has to be asked. */

@@ -1,7 +1,8 @@
-/** Reads values that only the command line knows: moments, compression words, chunk sizes. */
+/** Reads values that only the command line knows: moments, durations, compression words, chunk sizes, shares. */
 import { systemClock } from '../base/ambient.ts';
 import { SnapError } from '../base/errors.ts';
 import { KiB, MiB, parseSize } from '../base/units.ts';
+import { MAX_PARITY_SHARE, MIN_PARITY_SHARE } from '../format/parity.ts';
 
 /** Seconds since 1970 and nanoseconds. */
 export type Moment = readonly [seconds: number, nanoseconds: number];
@@ -66,4 +67,36 @@ export function parseChunker(text: string): ChunkSizes {
     throw wrong('Chunk sizes must satisfy 4K <= least <= average <= most <= 8M');
   }
   return { minBytes, averageBytes, maxBytes };
+}
+
+/** `5%` or `5`, as a share from 0.01 to 0.5. @throws USAGE */
+export function parseParityShare(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*%?$/.exec(text.trim());
+  const share = match === null ? Number.NaN : Number(match[1]) / 100;
+  if (!(share >= MIN_PARITY_SHARE && share <= MAX_PARITY_SHARE)) {
+    throw new SnapError('USAGE', `'${text}' is not a share of parity`, { hint: 'Write a percentage from 1% to 50%, such as 5%' });
+  }
+  return share;
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000 };
+
+/** `90s`, `30m`, `24h`, `7d`, `2w` or `0`, in milliseconds. @throws USAGE */
+export function parseDuration(text: string): number {
+  const given = text.trim();
+  if (given === '0') return 0;
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)\s*([smhdw])$/i.exec(given);
+  if (match === null) throw new SnapError('USAGE', `'${text}' is not a duration`, { hint: "Write it like '90s', '30m', '24h', '7d' or '0'" });
+  return Math.round(Number(match[1]) * DURATION_UNITS[match[2]!.toLowerCase()]!);
+}
+
+/** What a prune may leave unused: `5%`, `2G` or `unlimited`. @throws USAGE */
+export function parseUnused(text: string): { readonly maxUnusedShare: number } | { readonly maxUnusedBytes: number } {
+  const given = text.trim();
+  if (given.toLowerCase() === 'unlimited') return { maxUnusedShare: 1 };
+  const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%$/.exec(given);
+  if (match === null) return { maxUnusedBytes: parseSize(given) };
+  const share = Number(match[1]) / 100;
+  if (share > 1) throw new SnapError('USAGE', `'${text}' is more than everything`, { hint: 'Write a percentage up to 100%, a size such as 2G, or unlimited' });
+  return { maxUnusedShare: share };
 }

@@ -30,6 +30,12 @@ export class ChunkSet {
     this.#slots[this.#find()] = ++this.#count;
   }
 
+  /** Keeps the memory for the next pack. */
+  clear(): void {
+    this.#slots.fill(0);
+    this.#count = 0;
+  }
+
   /** Slot of the ID in `#id`, or the free slot where it would go. */
   #find(): number {
     const mask = this.#slots.length - 1;

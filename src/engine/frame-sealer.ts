@@ -45,6 +45,14 @@ export class FrameSealer {
     return { pack: pack.number, frame: number, stored: ownMemory(stored), rawLength: plaintext.length, codec, chunks };
   }
 
+  /** A payload as it lay in another pack, without compressing it again. @throws INTERNAL as `seal` */
+  reseal(pack: FramePack, number: number, { rawLength, codec }: Pick<FrameIdentity, 'rawLength' | 'codec'>, payload: Bytes, chunks: Uint8Array<ArrayBuffer>): SealedFrame {
+    const identity = { number, rawLength, codec, flags: NO_FLAGS };
+    const stored = pack.cipher.seal(identity, payload);
+    this.#readBack(pack, identity, stored, chunks);
+    return { pack: pack.number, frame: number, stored: ownMemory(stored), rawLength, codec, chunks };
+  }
+
   #compress(plaintext: Bytes): Bytes | undefined {
     if (this.#probe.isIncompressible(plaintext)) return undefined;
     return this.#compressor.compress(plaintext, largestWorthwhile(plaintext.length));

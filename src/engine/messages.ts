@@ -3,7 +3,9 @@
  * holds nothing else: a view of a larger buffer would be sent with the whole buffer, and a pooled one silently copied.
  */
 import type { MessagePort, TransferListItem } from 'node:worker_threads';
+import type { Bytes } from '../base/bytes.ts';
 import { SnapError, type SnapErrorCode } from '../base/errors.ts';
+import { releaseMemory } from '../base/release-memory.ts';
 import type { IndexAccess, PackNumber } from '../cache/cache.ts';
 import type { ExtractBatch, FileGroup, FileSegment, IngestBatch, IngestResult, OpenedFrame, PackGrant, SealedFrame } from './engine.ts';
 import type { ExtractKeys } from './extract.ts';
@@ -102,6 +104,27 @@ export function parcelExtract(slot: number, batch: ExtractBatch): Parcel<Request
   const { memory, views } = packParts([batch.frameKey, batch.framePrefix, ...batch.frames.flatMap(frame => [frame.stored, frame.chunks])]);
   const frames = batch.frames.map((frame, i) => ({ ...frame, stored: views[2 + 2 * i]!, chunks: views[3 + 2 * i]! }));
   return { message: { kind: 'extract', slot, batch: { ...batch, frameKey: views[0]!, framePrefix: views[1]!, frames } }, transfer: [memory] };
+}
+
+/**
+ * Gives back the memory of a request that is answered; no view of it may be used any more. A worker makes so little garbage of
+ * its own that it would collect these only when they come to tens of megabytes.
+ */
+export function releaseRequest(request: Request): void {
+  const part = requestPart(request);
+  if (part !== undefined) releaseMemory([new Uint8Array(part.buffer)]);
+}
+
+/** A view of the one piece of memory with which the request came. */
+function requestPart(request: Request): Bytes | undefined {
+  if (request.kind === 'extract') return request.batch.frameKey;
+  if (request.kind !== 'ingest') return undefined;
+  const { batch } = request;
+  switch (batch.kind) {
+    case 'files': return batch.groups[0]?.directory;
+    case 'segment': return batch.segment.directory;
+    case 'stream': return batch.piece.bytes;
+  }
 }
 
 // --- from a worker ---

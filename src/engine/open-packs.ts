@@ -45,6 +45,8 @@ export class OpenPacks {
   readonly #options: OpenPacksOptions;
   readonly #targetBytes: number;
   readonly #slots: (OpenPack | undefined)[];
+  /** One for each slot and used by pack after pack: sets that live as long as a pack pile up before V8 collects them. */
+  readonly #sets: readonly ChunkSet[];
   readonly #builder = new FrameBuilder();
   /** The pack of the frame builder: it stays the same until it is full, so that a directory lies in one place. */
   #builderPack: OpenPack | undefined;
@@ -55,6 +57,7 @@ export class OpenPacks {
     this.#options = options;
     this.#targetBytes = Math.min(options.packTargetBytes, LARGEST_TARGET);
     this.#slots = new Array<OpenPack | undefined>(options.openPacks).fill(undefined);
+    this.#sets = this.#slots.map(() => new ChunkSet());
   }
 
   /** The open pack that holds the chunk, or 0. */
@@ -107,13 +110,13 @@ export class OpenPacks {
 
   #randomPack(): OpenPack {
     const slot = this.#options.random.below(this.#slots.length);
-    return this.#slots[slot] ??= this.#openPack();
+    return this.#slots[slot] ??= this.#openPack(this.#sets[slot]!);
   }
 
-  #openPack(): OpenPack {
+  #openPack(ids: ChunkSet): OpenPack {
     const { pack, suite, frameKey, framePrefix } = this.#options.takeGrant();
     const cipher = new FrameCipher(this.#options.kernel.createAead(suite, frameKey), framePrefix);
-    return { number: pack, cipher, frameKey, ids: new ChunkSet(), frames: 0, storedBytes: 0 };
+    return { number: pack, cipher, frameKey, ids, frames: 0, storedBytes: 0 };
   }
 
   #endFrame(): void {
@@ -147,6 +150,7 @@ export class OpenPacks {
     }
     this.#slots[this.#slots.indexOf(pack)] = undefined;
     this.handOver();
+    pack.ids.clear();
     pack.frameKey.fill(0);
     this.#options.sink.packFull(pack.number);
   }

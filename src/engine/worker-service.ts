@@ -9,7 +9,7 @@ import type { PackGrant } from './engine.ts';
 import { Extract } from './extract.ts';
 import { Ingest, type OpenedKnownChunks, type OpenKnownChunks, type StopCheck } from './ingest.ts';
 import {
-  encodeError, type FromWorker, GRANT_SIGNAL, type Parcel, parcelFrames, parcelReply, type Reply, type Request, STOP_SIGNALS, type ToWorker,
+  encodeError, type FromWorker, GRANT_SIGNAL, type Parcel, parcelFrames, parcelReply, releaseRequest, type Reply, type Request, STOP_SIGNALS, type ToWorker,
   type WorkerStart,
 } from './messages.ts';
 
@@ -50,6 +50,8 @@ export class WorkerService {
     } catch (error) {
       this.#post({ message: { kind: 'error', id: message.id, error: encodeError(error) }, transfer: [] });
       return;
+    } finally {
+      releaseRequest(message.request);
     }
     this.#post(parcelReply(message.id, reply));
   }

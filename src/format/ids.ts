@@ -10,6 +10,7 @@ export type PackId = Branded<string, 'PackId'>;
 export type SegmentId = Branded<string, 'SegmentId'>;
 export type SessionId = Branded<string, 'SessionId'>;
 export type SlotId = Branded<string, 'SlotId'>;
+export type LedgerId = Branded<string, 'LedgerId'>;
 export type RepositoryId = Branded<string, 'RepositoryId'>;
 /** Identity of one installation; two clones of a machine share a host name but should not share this. */
 export type HostId = Branded<string, 'HostId'>;
@@ -21,7 +22,7 @@ export type SnapshotId = SessionId;
 export const ID_BYTES = 16;
 export const CHUNK_ID_BYTES = 32;
 
-type HexId = PackId | SegmentId | SessionId | SlotId | RepositoryId | HostId | RunId;
+type HexId = PackId | SegmentId | SessionId | SlotId | LedgerId | RepositoryId | HostId | RunId;
 
 /** True for 32 lowercase hexadecimal digits. */
 export function isIdText(text: string): boolean {
@@ -44,6 +45,7 @@ export const parseSegmentId: (text: string) => SegmentId = parseId<SegmentId>;
 export const parseSessionId: (text: string) => SessionId = parseId<SessionId>;
 export const parseSnapshotId: (text: string) => SnapshotId = parseId<SnapshotId>;
 export const parseSlotId: (text: string) => SlotId = parseId<SlotId>;
+export const parseLedgerId: (text: string) => LedgerId = parseId<LedgerId>;
 export const parseRepositoryId: (text: string) => RepositoryId = parseId<RepositoryId>;
 export const parseHostId: (text: string) => HostId = parseId<HostId>;
 export const parseRunId: (text: string) => RunId = parseId<RunId>;
@@ -52,6 +54,7 @@ export const packIdFromBytes: (bytes: Bytes) => PackId = idFromBytes<PackId>;
 export const segmentIdFromBytes: (bytes: Bytes) => SegmentId = idFromBytes<SegmentId>;
 export const sessionIdFromBytes: (bytes: Bytes) => SessionId = idFromBytes<SessionId>;
 export const slotIdFromBytes: (bytes: Bytes) => SlotId = idFromBytes<SlotId>;
+export const ledgerIdFromBytes: (bytes: Bytes) => LedgerId = idFromBytes<LedgerId>;
 export const repositoryIdFromBytes: (bytes: Bytes) => RepositoryId = idFromBytes<RepositoryId>;
 export const hostIdFromBytes: (bytes: Bytes) => HostId = idFromBytes<HostId>;
 export const runIdFromBytes: (bytes: Bytes) => RunId = idFromBytes<RunId>;

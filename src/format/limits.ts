@@ -24,9 +24,16 @@ export const MAX_NODE_DEPTH = 8;
 export const MAX_DIRECTORY_DEPTH = 65_536;
 
 export const MAX_SNAPSHOT_BYTES: number = 16 * MiB;
+/** It carries the snapshot. */
+export const MAX_FORGOTTEN_BYTES: number = MAX_SNAPSHOT_BYTES + 64 * KiB;
 export const MAX_GC_DOCUMENT_BYTES: number = 64 * MiB;
 export const MAX_KEYRING_BYTES: number = 1 * MiB;
-/** Config, session, heartbeat and every kind of marker. */
+/** What was verified when: some 700,000 packs. */
+export const MAX_LEDGER_BYTES: number = 16 * MiB;
+/** Data and parity blocks of one pack: an erasure code over GF(2^8) has no more. */
+export const MAX_PARITY_BLOCKS = 255;
+export const MAX_PARITY_BLOCK_BYTES: number = 8 * MiB;
+/** Config, session, heartbeat, head of a parity and every other kind of marker. */
 export const MAX_SMALL_OBJECT_BYTES: number = 64 * KiB;
 export const MAX_KEY_SLOT_BYTES: number = 4 * KiB;
 

@@ -2,7 +2,7 @@
 import { type ObjectType, OBJECT_TYPES } from './header.ts';
 import { fromHex, viewOf } from '../base/bytes.ts';
 import {
-  ID_BYTES, idBytes, type PackId, parsePackId, parseSegmentId, parseSessionId, parseSlotId,
+  ID_BYTES, idBytes, type LedgerId, type PackId, parseLedgerId, parsePackId, parseSegmentId, parseSessionId, parseSlotId,
   type SegmentId, type SessionId, type SlotId, type SnapshotId,
 } from './ids.ts';
 
@@ -23,6 +23,8 @@ export const PREFIXES = {
   revoked: 'revoked/',
   rejected: 'rejected/',
   parity: 'parity/',
+  ledger: 'ledger/',
+  quarantine: 'quarantine/',
   probe: 'probe/',
 } as const;
 
@@ -47,6 +49,8 @@ export type ObjectRef =
   | { readonly kind: 'snapshot' | 'forgotten' | 'revoked' | 'rejected'; readonly id: SnapshotId }
   | ({ readonly kind: 'gc-plan' | 'gc-sweep' | 'gc-done' } & NumberedName)
   | { readonly kind: 'parity'; readonly id: PackId }
+  | { readonly kind: 'ledger'; readonly id: LedgerId }
+  | { readonly kind: 'quarantine'; readonly id: PackId }
   | { readonly kind: 'probe'; readonly random: string };
 
 /** Largest number that ten decimal digits hold. */
@@ -111,6 +115,15 @@ export function parityName(id: PackId): string {
   return PREFIXES.parity + id;
 }
 
+export function ledgerName(id: LedgerId): string {
+  return PREFIXES.ledger + id;
+}
+
+/** A damaged pack that a repair put aside: never read as a pack. */
+export function quarantineName(id: PackId): string {
+  return PREFIXES.quarantine + id;
+}
+
 /** `random` is 32 hexadecimal digits. */
 export function probeName(random: string): string {
   return PREFIXES.probe + random;
@@ -122,7 +135,7 @@ function formatNumbered(number: number, suffix: string): string {
   return `${String(number).padStart(10, '0')}${suffix === '' ? '' : `-${suffix}`}`;
 }
 
-const ID_NAME = /^(keys|index|sessions|snapshots|forgotten|revoked|rejected|parity|probe)\/([0-9a-f]{32})$/;
+const ID_NAME = /^(keys|index|sessions|snapshots|forgotten|revoked|rejected|parity|ledger|quarantine|probe)\/([0-9a-f]{32})$/;
 const PACK_NAME = /^packs\/([dt])\/([0-9a-f]{2})\/([0-9a-f]{32})$/;
 const HEARTBEAT_NAME = /^sessions\/([0-9a-f]{32})\.hb(0|[1-9][0-9]{0,14})$/;
 const NUMBERED_NAME = /^(keyring|gc)\/([0-9]{10})(?:-([0-9a-f]{16}))?(\.sweep|\.done)?$/;
@@ -152,6 +165,8 @@ function parseIdName(name: string): ObjectRef | undefined {
     case 'revoked': return { kind: 'revoked', id: parseSessionId(id) };
     case 'rejected': return { kind: 'rejected', id: parseSessionId(id) };
     case 'parity': return { kind: 'parity', id: parsePackId(id) };
+    case 'ledger': return { kind: 'ledger', id: parseLedgerId(id) };
+    case 'quarantine': return { kind: 'quarantine', id: parsePackId(id) };
     default: return { kind: 'probe', random: id };
   }
 }
@@ -181,10 +196,11 @@ export function numberedObjectId(number: number, suffix = ''): Uint8Array<ArrayB
   return bytes;
 }
 
-/** The object ID that the header under this name must carry; undefined for config (its ID is the repository's) and probes. */
+/** The object ID that the header under this name must carry; undefined for config (its ID is the repository's), probes and what is in quarantine. */
 export function objectIdOf(ref: ObjectRef): Uint8Array<ArrayBuffer> | undefined {
   switch (ref.kind) {
     case 'config':
+    case 'quarantine':
     case 'probe': return undefined;
     case 'keyring':
     case 'gc-plan':
@@ -212,6 +228,8 @@ export function objectTypesOf(ref: ObjectRef): readonly ObjectType[] {
     case 'gc-sweep': return [OBJECT_TYPES.sweep];
     case 'gc-done': return [OBJECT_TYPES.done];
     case 'parity': return [OBJECT_TYPES.parity];
+    case 'ledger': return [OBJECT_TYPES.ledger];
+    case 'quarantine':
     case 'probe': return [];
   }
 }

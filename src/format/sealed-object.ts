@@ -6,6 +6,7 @@
  */
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { type Bytes, concatBytes, equalBytes, isAllZero, toHex, utf8, viewOf } from '../base/bytes.ts';
+import { SnapError } from '../base/errors.ts';
 import type { Compressor, Kernel } from '../kernel/kernel.ts';
 import { CborReader } from './cbor-reader.ts';
 import { CborWriter } from './cbor-writer.ts';
@@ -16,7 +17,8 @@ import {
 import { idBytes, type RepositoryId, repositoryIdFromBytes } from './ids.ts';
 import { deriveConfigKey, deriveKeyringKey, deriveObjectKey, deriveXObjectKey } from './key-derivation.ts';
 import {
-  MAX_GC_DOCUMENT_BYTES, MAX_KEY_SLOT_BYTES, MAX_KEYRING_BYTES, MAX_SEGMENT_BYTES, MAX_SMALL_OBJECT_BYTES, MAX_SNAPSHOT_BYTES,
+  MAX_FORGOTTEN_BYTES, MAX_GC_DOCUMENT_BYTES, MAX_KEY_SLOT_BYTES, MAX_KEYRING_BYTES, MAX_LEDGER_BYTES, MAX_SEGMENT_BYTES, MAX_SMALL_OBJECT_BYTES,
+  MAX_SNAPSHOT_BYTES,
 } from './limits.ts';
 import { padmeSize } from './padding.ts';
 
@@ -100,9 +102,14 @@ export function readRepositoryId(configBytes: Bytes): RepositoryId {
   return repositoryIdFromBytes(header.objectId);
 }
 
-/** An epoch that is missing from the keyring means that the keyring was rolled back or hidden, not that the object is damaged. */
+/** An epoch that is missing from the keyring means that the keyring is newer than known, was rolled back or hidden, not that the object is damaged. */
 export function unknownEpoch(what: string, epoch: number): Error {
-  return unsupported(what, `the keyring has no epoch ${epoch}`, { epoch }, 'The newest keyring object may be missing or hidden; compare with a copy of the repository');
+  return unsupported(what, `the keyring has no epoch ${epoch}`, { epoch }, 'Run it again: the keys may have been rotated meanwhile. If that does not help, '
+    + 'the newest keyring object may be missing or hidden; compare with a copy of the repository');
+}
+
+export function isUnknownEpoch(error: unknown): boolean {
+  return error instanceof SnapError && error.code === 'UNSUPPORTED_FORMAT' && error.context['epoch'] !== undefined;
 }
 
 function checkIdentity(header: Header, types: readonly ObjectType[], objectId: Bytes): void {
@@ -118,7 +125,9 @@ export function payloadLimit(type: ObjectType): number {
   switch (type) {
     case OBJECT_TYPES.indexSegment: return MAX_SEGMENT_BYTES;
     case OBJECT_TYPES.snapshot: return MAX_SNAPSHOT_BYTES;
+    case OBJECT_TYPES.forgotten: return MAX_FORGOTTEN_BYTES;
     case OBJECT_TYPES.keyring: return MAX_KEYRING_BYTES;
+    case OBJECT_TYPES.ledger: return MAX_LEDGER_BYTES;
     case OBJECT_TYPES.keySlot: return MAX_KEY_SLOT_BYTES;
     case OBJECT_TYPES.plan:
     case OBJECT_TYPES.sweep:

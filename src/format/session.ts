@@ -1,6 +1,6 @@
 /** Bodies of session and heartbeat (repository design, section 4.4). Times in ms since 1970. */
 import type { Bytes } from '../base/bytes.ts';
-import { bodyCodec, type BodyCodec, choice, fixedBytes, id, list, mapOf, optional, optionalList, required, text, tuple, uint } from './body-codec.ts';
+import { bodyCodec, type BodyCodec, choice, fixedBytes, id, list, mapOf, optional, optionalList, required, text, uint } from './body-codec.ts';
 import { unsupported } from './decode-error.ts';
 import { CHUNK_ID_BYTES, type ChunkId, type HostId, type SnapshotId } from './ids.ts';
 import type { ValueCodec } from './body-codec.ts';
@@ -12,6 +12,8 @@ export type SessionKind = (typeof SESSION_KINDS)[number];
 export interface Pin {
   readonly snapshotId: SnapshotId;
   readonly rootNodes: readonly ChunkId[];
+  /** Data chunks that the root entries name themselves; at least one, absent when there are none. */
+  readonly dataChunks?: readonly ChunkId[] | undefined;
 }
 
 /** Registration of a running writer or reader. */
@@ -36,6 +38,27 @@ export interface Heartbeat {
 }
 
 const chunkId = fixedBytes(CHUNK_ID_BYTES) as ValueCodec<Bytes> as ValueCodec<ChunkId>;
+const sessionId: ValueCodec<SnapshotId> = id<SnapshotId>();
+const chunkIds: ValueCodec<readonly ChunkId[]> = list(chunkId);
+
+/** Two values, or three with data chunks: readers of most snapshots need none, and older versions know only two. */
+const pin: ValueCodec<Pin> = {
+  write(writer, { snapshotId, rootNodes, dataChunks = [] }) {
+    writer.array(dataChunks.length === 0 ? 2 : 3);
+    sessionId.write(writer, snapshotId);
+    chunkIds.write(writer, rootNodes);
+    if (dataChunks.length > 0) chunkIds.write(writer, dataChunks);
+  },
+  read(reader) {
+    const values = reader.array(3);
+    if (values < 2) throw reader.fail(`a pin of ${values} values`);
+    const pinned: Pin = { snapshotId: sessionId.read(reader), rootNodes: chunkIds.read(reader) };
+    const dataChunks = values === 3 ? chunkIds.read(reader) : undefined;
+    if (dataChunks?.length === 0) throw reader.fail('a pin with an empty list of data chunks');
+    reader.close();
+    return dataChunks === undefined ? pinned : { ...pinned, dataChunks };
+  },
+};
 
 const sessionBody: BodyCodec<Session> = bodyCodec('session', mapOf<Session>({
   kind: required(1, choice(SESSION_KINDS, number => unsupported('session', `session kind ${number}`, { kind: number }))),
@@ -45,7 +68,7 @@ const sessionBody: BodyCodec<Session> = bodyCodec('session', mapOf<Session>({
   processId: required(5, uint()),
   startedAt: required(6, uint()),
   program: required(7, text),
-  pins: optionalList(8, tuple<Pin>([['snapshotId', id<SnapshotId>()], ['rootNodes', list(chunkId)]])),
+  pins: optionalList(8, pin),
 }, session => session.kind === 'writer' && session.pins.length > 0 ? 'a writer has pins' : undefined));
 
 const heartbeatBody: BodyCodec<Heartbeat> = bodyCodec('heartbeat', mapOf<Heartbeat>({

@@ -3,7 +3,7 @@
  * All are signed. Times in ms since 1970.
  */
 import type { Bytes } from '../base/bytes.ts';
-import { bodyCodec, type BodyCodec, fixedBytes, mapOf, optional, required, text, uint } from './body-codec.ts';
+import { bodyCodec, type BodyCodec, byteString, fixedBytes, mapOf, optional, required, text, uint } from './body-codec.ts';
 
 /** A prune took the session for dead; at `snapshots/<id>`, `revoked/<id>` or `rejected/<id>`. */
 export interface Tombstone {
@@ -19,6 +19,8 @@ export interface Forgotten {
   readonly createdAt: number;
   /** BLAKE3 of the forgotten record as stored, 32 bytes; absent when there was no record to read. */
   readonly recordDigest?: Bytes | undefined;
+  /** Body of the forgotten snapshot, by which it can be brought back; absent when another record took its place, or it could not be read. */
+  readonly snapshot?: Bytes | undefined;
 }
 
 const tombstoneBody: BodyCodec<Tombstone> = bodyCodec('tombstone', mapOf<Tombstone>({
@@ -30,6 +32,8 @@ const forgottenBody: BodyCodec<Forgotten> = bodyCodec('forgotten marker', mapOf<
   reason: required(1, text),
   createdAt: required(2, uint()),
   recordDigest: optional(3, fixedBytes(32)),
+  // Programs that came before it skip the field: it makes nothing valid.
+  snapshot: optional(64, byteString),
 }));
 
 /** Encoders throw a RangeError for values that the decoder would refuse, decoders OBJECT_CORRUPT and UNSUPPORTED_FORMAT. */

@@ -1,4 +1,4 @@
-/** The kernel for every day: WASM cutter, native BLAKE3 and zstd, Node's crypto (OpenSSL). */
+/** The kernel for every day: WASM cutter and erasure code, native BLAKE3 and zstd, Node's crypto (OpenSSL). */
 import { releaseMemory } from '../base/release-memory.ts';
 import blake from '@napi-rs/blake-hash';
 import {
@@ -10,14 +10,17 @@ import { concatBytes, fromHex } from '../base/bytes.ts';
 import {
   checkHkdf, checkLength, checkScrypt, ED25519_SIGNATURE_BYTES, KEY_BYTES, NONCE_BYTES, scryptMemory, TAG_BYTES,
 } from './argument-checks.ts';
+import { createErasureCode, type MultiplyBlocks } from './erasure-code.ts';
 import type { Aead, AeadSuite, Kernel, ScryptParameters } from './kernel.ts';
 import { createWasmCutter, loadCutterModule } from './wasm-cutter.ts';
 import type { CutterModule } from './wasm-cutter.ts';
+import { createWasmMultiplier, loadErasureModule } from './wasm-multiplier.ts';
 import { createZstdCompressor, createZstdDecompressor } from './zstd.ts';
 
 export function createFastKernel(): Kernel {
   const unkeyed = new blake.Blake3Hasher();
   let cutterModule: CutterModule | undefined;
+  let multiplyBlocks: MultiplyBlocks | undefined;
   return {
     name: 'fast',
     blake3: bytes => digest(unkeyed, bytes),
@@ -33,6 +36,10 @@ export function createFastKernel(): Kernel {
     createAead: (suite, key) => new NodeAead(suite, key),
     createCompressor: createZstdCompressor,
     decompress: createZstdDecompressor(),
+    createErasureCode(dataBlocks, parityBlocks) {
+      multiplyBlocks ??= createWasmMultiplier(loadErasureModule());
+      return createErasureCode(dataBlocks, parityBlocks, multiplyBlocks);
+    },
     hkdf(secret, salt, info, length) {
       checkHkdf(info, length);
       return new Uint8Array(hkdfSync('sha256', secret, salt, info, length));

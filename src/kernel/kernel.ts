@@ -1,7 +1,7 @@
 /**
- * Port of the byte operations that one thread does for itself: chunk IDs, cuts, compression, sealing, key stretching.
+ * Port of the byte operations that one thread does for itself: chunk IDs, cuts, compression, sealing, key stretching, parity.
  *
- * Two adapters give the same results: `fast.ts` (WASM cutter, native BLAKE3 and zstd, Node's crypto) and `portable.ts`
+ * Two adapters give the same results: `fast.ts` (WASM cutter and erasure code, native BLAKE3 and zstd, Node's crypto) and `portable.ts`
  * (plain TypeScript and the noble packages). Everything but `scrypt` is synchronous. Nothing here knows a stored object.
  */
 import type { Bytes } from '../base/bytes.ts';
@@ -59,6 +59,26 @@ export interface ScryptParameters {
   readonly p: number;
 }
 
+/**
+ * Systematic Reed-Solomon code over GF(2^8) with the polynomial 0x11d: parity block r is the sum over the data blocks c of
+ * 1 / ((dataBlocks + r) xor c) times the block, byte by byte (a Cauchy matrix; docs/format.md, section 7.4).
+ */
+export interface ErasureCode {
+  readonly dataBlocks: number;
+  readonly parityBlocks: number;
+  /**
+   * The parity blocks, `blockBytes` each, in memory of their own. A shorter data block counts as if zeros followed.
+   * @throws RangeError for another number of blocks, or longer ones
+   */
+  encode(data: readonly Bytes[], blockBytes: number): Uint8Array<ArrayBuffer>[];
+  /**
+   * The data blocks that are undefined in `data`, in their order, `blockBytes` each, in memory of their own. What is there must be
+   * right: nothing is checked.
+   * @throws RangeError for another number of blocks, for longer ones, or when more data blocks are missing than parity blocks are there
+   */
+  reconstruct(data: readonly (Bytes | undefined)[], parity: readonly (Bytes | undefined)[], blockBytes: number): Uint8Array<ArrayBuffer>[];
+}
+
 export interface Kernel {
   readonly name: 'fast' | 'portable';
   /** BLAKE3, 32 bytes, without a key. */
@@ -76,6 +96,8 @@ export interface Kernel {
    * result is a view of memory that the next call may overwrite.
    */
   decompress(frame: Bytes, rawLength: number): Uint8Array<ArrayBufferLike> | undefined;
+  /** @throws RangeError unless both counts are at least 1 and together at most 255 */
+  createErasureCode(dataBlocks: number, parityBlocks: number): ErasureCode;
   /** HKDF-SHA-256 (RFC 5869). */
   hkdf(secret: Bytes, salt: Bytes, info: Bytes, length: number): Uint8Array<ArrayBuffer>;
   hmacSha256(key: Bytes, message: Bytes): Uint8Array<ArrayBuffer>;

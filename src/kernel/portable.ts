@@ -1,5 +1,5 @@
 /**
- * The kernel without native code and without WebAssembly: reference cutter and the noble packages. It is the second
+ * The kernel without native code and without WebAssembly: reference cutter and multiplier, and the noble packages. It is the second
  * opinion in tests and runs where a native binding does not load, twenty to a hundred times slower.
  *
  * One exception: zstd comes from libzstd here too (`zstd.ts`), because there is no portable compressor.
@@ -20,8 +20,10 @@ import type { Bytes } from '../base/bytes.ts';
 import {
   checkHkdf, checkLength, checkScrypt, ED25519_SIGNATURE_BYTES, KEY_BYTES, NONCE_BYTES, scryptMemory, TAG_BYTES,
 } from './argument-checks.ts';
+import { createErasureCode } from './erasure-code.ts';
 import type { Aead, AeadSuite, Kernel } from './kernel.ts';
 import { createReferenceCutter } from './reference-cutter.ts';
+import { multiplyBlocksByTable } from './reference-multiplier.ts';
 import { createZstdCompressor, createZstdDecompressor } from './zstd.ts';
 
 export function createPortableKernel(): Kernel {
@@ -37,6 +39,7 @@ export function createPortableKernel(): Kernel {
     createAead: (suite, key) => new NobleAead(suite, key),
     createCompressor: createZstdCompressor,
     decompress: createZstdDecompressor(),
+    createErasureCode: (dataBlocks, parityBlocks) => createErasureCode(dataBlocks, parityBlocks, multiplyBlocksByTable),
     hkdf(secret, salt, info, length) {
       checkHkdf(info, length);
       return hkdf(sha256, secret, salt, info, length);

@@ -21,12 +21,24 @@ export type CommitOutcome = 'committed' | 'revoked' | 'occupied';
 export async function commitRecord(
   backend: Backend, storeMode: StoreMode, id: SnapshotId, bytes: Bytes, options: CallOptions = {},
 ): Promise<CommitOutcome> {
+  assertDecidesRaces(backend, storeMode);
   const placed = storeMode === 'create-only'
     ? await placeCreateOnly(backend, id, bytes, options)
     : await placeFallback(backend, id, bytes, options);
   if (placed !== 'committed') return placed;
   // Committed and forgotten while the answer was on its way: the permanent marker decides.
   return await exists(backend, forgottenName(id), options) ? 'revoked' : 'committed';
+}
+
+/**
+ * A store can be weaker than when the repository was made, or weaker on the way that this run takes (another server, a disk
+ * without hard links). A commit that only looks first could then replace a revocation. @throws UNSUPPORTED_STORE
+ */
+export function assertDecidesRaces(backend: ReadBackend, storeMode: StoreMode): void {
+  if (storeMode !== 'create-only' || backend.capabilities.createIfAbsent === 'atomic') return;
+  throw new SnapError('UNSUPPORTED_STORE', `The storage at '${backend.location}' does not decide races between writes, but the repository relies on it`, {
+    hint: 'Reach it in the way in which it was made, or bring it back to a storage with create-only writes',
+  });
 }
 
 async function placeCreateOnly(backend: Backend, id: SnapshotId, bytes: Bytes, options: CallOptions): Promise<CommitOutcome> {

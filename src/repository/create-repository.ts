@@ -15,6 +15,7 @@ import type { Credential, Environment } from './opened-repository.ts';
 import { probeBackend } from './probe.ts';
 import { RepositoryKeys } from './repository-keys.ts';
 import { SealedObjects } from './sealed-objects.ts';
+import { createSettled } from './settled-write.ts';
 
 export interface CreateOptions extends CallOptions {
   readonly credential: Credential;
@@ -47,7 +48,7 @@ export async function createRepository(backend: Backend, environment: Environmen
     adminKeys: [{ keyId, publicKey, validFrom: 1 }],
     sealedAdminSeed: sealAdminSeed(kernel, adminKey, id, seed, random.bytes(XNONCE_BYTES)),
   };
-  const objects = new SealedObjects(kernel, random, new RepositoryKeys(kernel, id, keyringKey, keyring, seed), backend);
+  const objects = new SealedObjects(kernel, random, new RepositoryKeys(kernel, id, keyringKey, { keyring, number: 1 }, seed), backend);
   const now = clock.now();
   await objects.save(backend, keyringName(1), OBJECT_TYPES.keyring, encodeKeyring(keyring), options);
   const secrets = { keyringKey, adminKey, label: options.label, createdAt: now };
@@ -56,7 +57,7 @@ export async function createRepository(backend: Backend, environment: Environmen
     repositoryId: id, createdSeconds: Math.floor(now / 1000), chunkIdAlgorithm: CHUNK_ID_ALGORITHM, defaultSuite: options.suite,
     chunker: options.chunker, paddingRule: PADDING_RULE, adminKeyId: keyId, storeMode, stalenessMs: 0,
   });
-  if (await backend.createIfAbsent(configName, objects.seal(configName, OBJECT_TYPES.config, config), options) === 'exists') {
+  if (await createSettled(backend, configName, objects.seal(configName, OBJECT_TYPES.config, config), options) === 'exists') {
     throw alreadyThere(backend);
   }
   return { id, slotId };

@@ -1,27 +1,98 @@
-/** Forgets a snapshot: the permanent marker first, then the record (repository design, P2). Frees nothing. */
+/**
+ * Forgets a snapshot: the permanent marker first, then the record (repository design, P2). Frees nothing. A record that is
+ * still there beside its marker was left by a run that was interrupted, and is removed by the next one.
+ */
+import { mapBounded } from '../base/concurrency.ts';
 import type { CallOptions } from '../base/call-options.ts';
+import { hasCode, SnapError } from '../base/errors.ts';
 import { OBJECT_TYPES } from '../format/header.ts';
 import type { SnapshotId } from '../format/ids.ts';
-import { forgottenName, snapshotName } from '../format/object-names.ts';
-import { encodeForgotten } from '../format/tombstone.ts';
-import { hasCode } from '../base/errors.ts';
+import { forgottenName, parseObjectName, PREFIXES, snapshotName } from '../format/object-names.ts';
+import { encodeForgotten, type Forgotten } from '../format/tombstone.ts';
+import { isDamage, isUnreadable } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
 
+export interface ForgetSnapshotOptions extends CallOptions {
+  /** The marker carries the record, by which the snapshot can be brought back as long as its data is there. Defaults to false. */
+  readonly keepsRecord?: boolean | undefined;
+}
+
+/** Texts of markers are for people; longer ones are cut. */
+const MAX_REASON_CHARACTERS = 1000;
+const PARALLEL_CALLS = 8;
+
 /** `reason` is for people who look at the repository. Forgetting twice is forgetting once. @throws DENIED without the admin key */
-export async function forgetSnapshot(repository: OpenRepository, id: SnapshotId, reason: string, options: CallOptions = {}): Promise<void> {
-  const { backend, objects, kernel, clock, cache } = repository;
-  const recordDigest = await readDigest();
-  const body = encodeForgotten({ reason, createdAt: clock.now(), ...(recordDigest === undefined ? {} : { recordDigest }) });
-  await backend.createIfAbsent(forgottenName(id), objects.seal(forgottenName(id), OBJECT_TYPES.forgotten, body), options);
+export async function forgetSnapshot(repository: OpenRepository, id: SnapshotId, reason: string, options: ForgetSnapshotOptions = {}): Promise<void> {
+  const { backend, clock, cache } = repository;
+  const record = await readRecord(repository, id, options);
+  await placeMarker(repository, id, { reason: reason.slice(0, MAX_REASON_CHARACTERS), createdAt: clock.now(), ...record }, options);
   await backend.remove(snapshotName(id), options);
   cache.objects.delete(snapshotName(id));
+}
 
-  async function readDigest(): Promise<Uint8Array | undefined> {
+/** What the marker says of the record: nothing when it is gone, no body when it cannot be opened. */
+async function readRecord(
+  { backend, objects, kernel }: OpenRepository, id: SnapshotId, { signal, keepsRecord = false }: ForgetSnapshotOptions,
+): Promise<Pick<Forgotten, 'recordDigest' | 'snapshot'>> {
+  const name = snapshotName(id);
+  try {
+    const bytes = await backend.read(name, undefined, { signal });
+    const recordDigest = kernel.blake3(bytes);
+    if (!keepsRecord) return { recordDigest };
     try {
-      return kernel.blake3(await backend.read(snapshotName(id), undefined, options));
+      const { header, payload } = await objects.openFresh(name, bytes, { signal });
+      return header.type === OBJECT_TYPES.snapshot ? { recordDigest, snapshot: payload } : { recordDigest };
     } catch (error) {
-      if (hasCode(error, 'OBJECT_NOT_FOUND')) return undefined;
-      throw error;
+      if (!isUnreadable(error)) throw error;
+      return { recordDigest };
     }
+  } catch (error) {
+    if (hasCode(error, 'OBJECT_NOT_FOUND')) return {};
+    throw error;
   }
+}
+
+/** Something in its place that no admin key signed, or that is damaged, was never a marker: it makes room. */
+async function placeMarker(repository: OpenRepository, id: SnapshotId, marker: Forgotten, options: CallOptions): Promise<void> {
+  const { backend, objects } = repository;
+  const name = forgottenName(id);
+  const bytes = objects.seal(name, OBJECT_TYPES.forgotten, encodeForgotten(marker), { compress: true });
+  if (await backend.createIfAbsent(name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
+  await backend.remove(name, options);
+  if (await backend.createIfAbsent(name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
+  throw new SnapError('OBJECT_CONFLICT', `Something that is no marker appears again and again at '${name}'`, {
+    hint: 'Somebody else who may write to the storage puts it there; the snapshot was not forgotten', context: { name },
+  });
+}
+
+async function isForgotten({ objects }: OpenRepository, id: SnapshotId, options: CallOptions): Promise<boolean> {
+  try {
+    return (await objects.loadSigned(forgottenName(id), options)).isTrusted;
+  } catch (error) {
+    if (!isDamage(error) && !isUnreadable(error)) throw error;
+    return false;
+  }
+}
+
+/** Removes the records that stand beside a valid marker; returns how many. */
+export async function removeLeftOverRecords(repository: OpenRepository, options: CallOptions = {}): Promise<number> {
+  const { backend, cache } = repository;
+  const marked = new Set<SnapshotId>();
+  for await (const { name } of backend.list(PREFIXES.forgotten, options)) {
+    const ref = parseObjectName(name);
+    if (ref?.kind === 'forgotten') marked.add(ref.id);
+  }
+  const both: SnapshotId[] = [];
+  for await (const { name } of backend.list(PREFIXES.snapshots, options)) {
+    const ref = parseObjectName(name);
+    if (ref?.kind === 'snapshot' && marked.has(ref.id)) both.push(ref.id);
+  }
+  let removed = 0;
+  await mapBounded(both, PARALLEL_CALLS, async id => {
+    if (!await isForgotten(repository, id, options)) return;
+    await backend.remove(snapshotName(id), options);
+    cache.objects.delete(snapshotName(id));
+    removed++;
+  });
+  return removed;
 }

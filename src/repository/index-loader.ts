@@ -7,8 +7,8 @@ import type { ChunkIndex } from '../cache/cache.ts';
 import type { SegmentId } from '../format/ids.ts';
 import { decodeIndexSegment } from '../format/index-segment.ts';
 import { parseObjectName, PREFIXES, segmentName } from '../format/object-names.ts';
-import { isUnreadable } from './damage.ts';
-import { withName, type SealedObjects } from './sealed-objects.ts';
+import { isUnreadable, withName } from './damage.ts';
+import type { SealedObjects } from './sealed-objects.ts';
 import { toSegmentContent } from './segment-content.ts';
 
 const PARALLEL_LOADS = 4;
@@ -67,7 +67,7 @@ async function loadSegment(id: SegmentId, objects: SealedObjects, chunks: ChunkI
   const { payload } = await objects.load(name, options).catch((error: unknown) => {
     if (!(error instanceof SnapError) || error.kind !== 'corrupt') throw error;
     throw new SnapError(error.code, error.message, {
-      hint: 'Restores go on without it. See "A damaged index segment" in docs/operations.md', cause: error, context: error.context,
+      hint: 'Run `snap repair index`, which builds it anew from the packs; restores go on without it', cause: error, context: error.context,
     });
   });
   try {

@@ -3,6 +3,7 @@
  * A segment is also flushed while a long run goes on, so that an interrupted one leaves most of its work findable.
  */
 import { OBJECT_TYPES } from '../format/header.ts';
+import type { PackNumber } from '../cache/cache.ts';
 import { segmentIdFromBytes } from '../format/ids.ts';
 import { decodeIndexSegment, encodeIndexSegment, type PackContent } from '../format/index-segment.ts';
 import { segmentName } from '../format/object-names.ts';
@@ -22,6 +23,8 @@ export class IndexWriter {
   #pendingChunks = 0;
   #lastFlush: number;
   #flushing: Promise<void> = Promise.resolve();
+  /** Told of every pack whose chunks the cache finds from now on. */
+  onIndexed: ((pack: PackNumber) => void) | undefined;
 
   constructor(repository: OpenRepository, options: CallOptions) {
     this.#repository = repository;
@@ -71,5 +74,9 @@ export class IndexWriter {
       throw error;
     }
     await cache.chunks.addSegment(toSegmentContent(id, decodeIndexSegment(payload)));
+    for (const pack of packs) {
+      const number = cache.chunks.packNumber(pack.id);
+      if (number !== undefined) this.onIndexed?.(number);
+    }
   }
 }

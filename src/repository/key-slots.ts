@@ -11,7 +11,7 @@ import {
 import { parseObjectName, PREFIXES, slotName } from '../format/object-names.ts';
 import type { Kernel, ScryptParameters } from '../kernel/kernel.ts';
 import type { Credential, Environment } from './opened-repository.ts';
-import { withName } from './sealed-objects.ts';
+import { withName } from './damage.ts';
 
 export interface OpenedSlot {
   readonly id: SlotId;

@@ -28,6 +28,7 @@ export interface OpenRepository extends Environment {
   readonly keys: RepositoryKeys;
   /** The slot that the credential opened. */
   readonly slotId: SlotId;
+  /** That of the newest keyring seen; a rotation raises it. */
   readonly keyringNumber: number;
   readonly objects: SealedObjects;
   readonly cache: Cache;

@@ -23,7 +23,7 @@ import type { OpenRepository } from './opened-repository.ts';
 /** Stored bytes after which a pack is closed. Smaller than S3 would like, since open packs are held in memory (decision 0004). */
 export const DATA_PACK_BYTES: number = 16 * MiB;
 export const TREE_PACK_BYTES: number = 4 * MiB;
-/** Packs being written at the same time; each is held in memory until it is durable. */
+/** Packs being written at the same time unless the backend wants more; each is held in memory until it is durable. */
 const PARALLEL_WRITES = 2;
 
 interface OpenPack {
@@ -52,7 +52,7 @@ export class PackAssembler {
   readonly #index: IndexWriter;
   readonly #options: AssemblerOptions;
   readonly #open = new Map<PackNumber, OpenPack>();
-  readonly #writes = new JobGroup(PARALLEL_WRITES);
+  readonly #writes: JobGroup;
   /** Packs that are closed and wait for a place to be written. */
   #queued: Promise<void> = Promise.resolve();
   #queuedCount = 0;
@@ -60,6 +60,7 @@ export class PackAssembler {
 
   constructor(repository: OpenRepository, index: IndexWriter, options: AssemblerOptions) {
     this.#repository = repository;
+    this.#writes = new JobGroup(repository.backend.writesAtOnce ?? PARALLEL_WRITES);
     this.#index = index;
     this.#options = options;
   }

@@ -13,10 +13,14 @@ import { packName } from '../format/object-names.ts';
 import { TRAILER_BYTES } from '../format/pack-table.ts';
 import type { AeadSuite, Hasher } from '../kernel/kernel.ts';
 import type { OpenRepository } from './opened-repository.ts';
+import { isDamage } from './damage.ts';
 import { eitherEnd } from './pack-tables.ts';
 
 /** Plaintext of opened frames that is kept. */
 const FRAME_CACHE_BYTES = 24 * MiB;
+/** Frames between wanted ones are read with them when the gap is at most this; one read is at most so long, unless one frame is longer. */
+const MAX_GAP_BYTES = MiB / 2;
+const MAX_READ_BYTES = 4 * MiB;
 const CIPHER_CACHE = 4096;
 
 export class PackReader {
@@ -46,6 +50,38 @@ export class PackReader {
     return bytes;
   }
 
+  /**
+   * Plaintexts of several frames of one pack, each once, neighbours read together. Chunks in them are not checked yet. A frame that
+   * cannot be read comes with its error, which is damage or OBJECT_NOT_FOUND; every other error is thrown.
+   */
+  async frames(pack: PackNumber, numbers: readonly number[], deliver: (frame: number, content: Bytes | SnapError) => void, options: CallOptions = {}): Promise<void> {
+    const record = this.#recordOf(pack);
+    const wanted: NumberedFrame[] = [];
+    for (const number of numbers) {
+      const kept = this.#kept(`${pack}/${number}`);
+      if (kept === undefined) wanted.push({ ...frameRecordAt(record.frames, number), number });
+      else deliver(number, kept);
+    }
+    for (const run of runsOf(wanted)) {
+      const start = run[0]!.offset;
+      const end = run.at(-1)!.offset + run.at(-1)!.storedLength;
+      const name = packName(record.type, record.id);
+      let stored: Promise<Bytes> | undefined;
+      const read = (): Promise<Bytes> => stored ??= this.#repository.backend.read(name, { offset: start, length: end - start }, options);
+      for (const frame of run) {
+        const at = frame.offset - start;
+        try {
+          const content = await this.#openStored(record, frame.number, frame, async () => (await read()).subarray(at, at + frame.storedLength), options);
+          this.#keep(`${pack}/${frame.number}`, content);
+          deliver(frame.number, content);
+        } catch (error) {
+          if (!isDamage(error)) throw error;
+          deliver(frame.number, error);
+        }
+      }
+    }
+  }
+
   #recordOf(number: PackNumber): PackRecord {
     const record = this.#repository.cache.chunks.pack(number);
     if (record === undefined) throw new SnapError('INTERNAL', `The cache has no record of pack ${number}`);
@@ -54,26 +90,33 @@ export class PackReader {
 
   async #frame(record: PackRecord, number: number, options: CallOptions): Promise<Bytes> {
     const key = `${record.number}/${number}`;
-    const kept = this.#frames.get(key);
-    if (kept !== undefined) {
-      this.#frames.delete(key); // moves it to the young end
-      this.#frames.set(key, kept);
-      return kept;
-    }
-    const plaintext = await this.#openFrame(record, number, frameRecordAt(record.frames, number), options);
+    const kept = this.#kept(key);
+    if (kept !== undefined) return kept;
+    const frame = frameRecordAt(record.frames, number);
+    const range = { offset: frame.offset, length: frame.storedLength };
+    const plaintext = await this.#openStored(record, number, frame, () => this.#repository.backend.read(packName(record.type, record.id), range, options), options);
     this.#keep(key, plaintext);
     return plaintext;
   }
 
-  async #openFrame(record: PackRecord, number: number, frame: FrameRecord, options: CallOptions): Promise<Bytes> {
-    const { backend, kernel } = this.#repository;
+  #kept(key: string): Bytes | undefined {
+    const kept = this.#frames.get(key);
+    if (kept === undefined) return undefined;
+    this.#frames.delete(key); // moves it to the young end
+    this.#frames.set(key, kept);
+    return kept;
+  }
+
+  async #openStored(record: PackRecord, number: number, frame: FrameRecord, read: () => Promise<Bytes>, options: CallOptions): Promise<Bytes> {
+    const { kernel } = this.#repository;
     const name = packName(record.type, record.id);
     try {
-      const stored = await backend.read(name, { offset: frame.offset, length: frame.storedLength }, options);
+      const stored = await read();
       const { rawLength, codec, flags } = frame;
+      // Copied at once: what the decompressor gives is overwritten by the next frame, which may be opened before this one is awaited.
       const openBy = async (end: 'front' | 'back'): Promise<Bytes> =>
-        openFrame(kernel, await this.#cipher(record, end, options), { number, rawLength, codec, flags }, stored);
-      return (await eitherEnd(() => openBy('front'), () => openBy('back'))).slice();
+        openFrame(kernel, await this.#cipher(record, end, options), { number, rawLength, codec, flags }, stored).slice();
+      return await eitherEnd(() => openBy('front'), () => openBy('back'));
     } catch (error) {
       if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'not-found')) throw error;
       throw new SnapError(error.code, `Cannot read frame ${number} of pack '${name}': ${error.message}`, {
@@ -106,12 +149,34 @@ export class PackReader {
 
   #keep(key: string, plaintext: Bytes): void {
     if (plaintext.length > FRAME_CACHE_BYTES / 4) return;
+    this.#frameBytes += plaintext.length - (this.#frames.get(key)?.length ?? 0);
     this.#frames.set(key, plaintext);
-    this.#frameBytes += plaintext.length;
     for (const [oldest, bytes] of this.#frames) {
       if (this.#frameBytes <= FRAME_CACHE_BYTES) break;
       this.#frames.delete(oldest);
       this.#frameBytes -= bytes.length;
     }
   }
+}
+
+interface NumberedFrame extends FrameRecord {
+  readonly number: number;
+}
+
+/** Neighbouring frames together, in the order of the pack. */
+function runsOf(frames: readonly NumberedFrame[]): NumberedFrame[][] {
+  const runs: NumberedFrame[][] = [];
+  let start = 0;
+  let end = 0;
+  for (const frame of [...frames].sort((a, b) => a.offset - b.offset)) {
+    const frameEnd = frame.offset + frame.storedLength;
+    const run = runs.at(-1);
+    if (run !== undefined && frame.offset <= end + MAX_GAP_BYTES && frameEnd - start <= MAX_READ_BYTES) run.push(frame);
+    else {
+      runs.push([frame]);
+      start = frame.offset;
+    }
+    end = frameEnd;
+  }
+  return runs;
 }

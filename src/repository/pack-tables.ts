@@ -44,7 +44,8 @@ export async function eitherEnd<T>(front: () => Promise<T>, back: () => Promise<
   }
 }
 
-async function readFrontTable(repository: OpenRepository, pack: StoredPack, options: CallOptions): Promise<PackTable> {
+/** @throws PACK_CORRUPT, OBJECT_NOT_FOUND, INVALID_RANGE, UNSUPPORTED_FORMAT */
+export async function readFrontTable(repository: OpenRepository, pack: StoredPack, options: CallOptions): Promise<PackTable> {
   const read = (length: number): Promise<Bytes> => repository.backend.read(packName(pack.type, pack.id), { offset: 0, length }, options);
   const head = await read(Math.min(USUAL_TABLE_BYTES, pack.sizeBytes));
   const wanted = Math.min(packHeadBytes(head), pack.sizeBytes);

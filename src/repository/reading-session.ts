@@ -4,6 +4,7 @@
  */
 import { SnapError } from '../base/errors.ts';
 import type { CallOptions } from '../base/call-options.ts';
+import { mapBounded } from '../base/concurrency.ts';
 import type { ChunkId } from '../format/ids.ts';
 import type { Pin } from '../format/session.ts';
 import type { Snapshot } from '../format/snapshot.ts';
@@ -14,6 +15,9 @@ import { Registration, type SessionOwner } from './registration.ts';
 import { establishView, type SessionView } from './session-view.ts';
 import { isValidNow, type SnapshotRecord } from './snapshots.ts';
 import { TreeReader } from './tree-reader.ts';
+
+/** Snapshots that are looked for at the same time: each costs one round trip to the store. */
+const PARALLEL_LOOKS = 16;
 
 export class ReadingSession {
   readonly repository: OpenRepository;
@@ -65,10 +69,10 @@ export class ReadingSession {
   static async begin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: IndexLoadOptions = {}): Promise<ReadingSession> {
     const registrations = await pin(repository, owner, records, options); // R1
     try {
-      for (const { id } of records) { // R2
-        if (await isValidNow(repository, id, options)) continue;
+      await mapBounded(records, PARALLEL_LOOKS, async ({ id }) => { // R2
+        if (await isValidNow(repository, id, options)) return;
         throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${id}' was forgotten in the meantime`);
-      }
+      });
       return new ReadingSession(repository, registrations, await establishReadView(repository, options), options.onDamagedObject); // R3
     } catch (error) {
       await endAll(registrations);
@@ -88,8 +92,10 @@ async function endAll(registrations: readonly Registration[]): Promise<unknown> 
   return failure;
 }
 
-/** Pins of one session object, which may have 64 KiB; each takes about 24 bytes, and 34 for each root node. */
+/** Pins of one session object, which may have 64 KiB; each takes about 28 bytes, and 34 for each chunk. */
 const PIN_BYTES = 48 * 1024;
+const PIN_HEAD_BYTES = 28;
+const PINNED_ID_BYTES = 34;
 
 /** A store that refuses writes can still be read, without a pin. Many snapshots take several session objects. */
 async function pin(repository: OpenRepository, owner: SessionOwner, records: readonly SnapshotRecord[], options: CallOptions): Promise<Registration[]> {
@@ -104,17 +110,26 @@ async function pin(repository: OpenRepository, owner: SessionOwner, records: rea
   }
 }
 
+/** The pins of each session object. A snapshot with very many roots has a pin in several of them. */
 function groupPins(records: readonly SnapshotRecord[]): Pin[][] {
   const groups: Pin[][] = [[]];
-  let sizeBytes = 0;
+  let room = PIN_BYTES;
   for (const { id, snapshot } of records) {
-    const rootNodes = rootNodesOf(snapshot);
-    sizeBytes += 24 + 34 * rootNodes.length;
-    if (sizeBytes > PIN_BYTES && groups.at(-1)!.length > 0) {
-      groups.push([]);
-      sizeBytes = 24 + 34 * rootNodes.length;
-    }
-    groups.at(-1)!.push({ snapshotId: id, rootNodes });
+    const { nodes, chunks } = rootsOf(snapshot);
+    const total = nodes.length + chunks.length;
+    let at = 0;
+    do {
+      const wanted = PIN_HEAD_BYTES + PINNED_ID_BYTES * (total - at);
+      if (room < Math.min(wanted, PIN_BYTES / 2)) {
+        groups.push([]);
+        room = PIN_BYTES;
+      }
+      const end = Math.min(total, at + Math.floor((room - PIN_HEAD_BYTES) / PINNED_ID_BYTES));
+      const dataChunks = chunks.slice(Math.max(0, at - nodes.length), Math.max(0, end - nodes.length));
+      groups.at(-1)!.push({ snapshotId: id, rootNodes: nodes.slice(at, end), ...dataChunks.length === 0 ? {} : { dataChunks } });
+      room -= PIN_HEAD_BYTES + PINNED_ID_BYTES * (end - at);
+      at = end;
+    } while (at < total);
   }
   return groups;
 }
@@ -134,7 +149,18 @@ async function establishReadView(repository: OpenRepository, options: IndexLoadO
   return view;
 }
 
-/** Root nodes of all components: directories, and the content nodes of single large files. */
-export function rootNodesOf(snapshot: Snapshot): ChunkId[] {
-  return snapshot.components.flatMap(({ root }) => [root.directoryNode, root.contentNode].filter(id => id !== undefined));
+/**
+ * What the record of a snapshot names itself: nodes of directories and of long contents, and data chunks of single files and
+ * of extended attributes. Everything else is below the nodes.
+ */
+export function rootsOf(snapshot: Snapshot): { readonly nodes: ChunkId[]; readonly chunks: ChunkId[] } {
+  const nodes: ChunkId[] = [];
+  const chunks: ChunkId[] = [];
+  for (const { root: { directoryNode, contentNode, content = [], xattrs = [] } } of snapshot.components) {
+    for (const id of [directoryNode, contentNode]) if (id !== undefined) nodes.push(id);
+    for (const items of [content, ...xattrs.map(({ value }) => value)]) {
+      if (!(items instanceof Uint8Array)) for (const { id } of items) if (id !== undefined) chunks.push(id);
+    }
+  }
+  return { nodes, chunks };
 }

@@ -5,7 +5,9 @@ import { OBJECT_TYPES } from '../format/header.ts';
 import { sessionIdFromBytes, type HostId, type SessionId } from '../format/ids.ts';
 import { heartbeatName, sessionName } from '../format/object-names.ts';
 import { encodeHeartbeat, encodeSession, type Pin, type SessionKind } from '../format/session.ts';
+import { assertDecidesRaces } from './commit.ts';
 import type { OpenRepository } from './opened-repository.ts';
+import { createSettled } from './settled-write.ts';
 
 export const HEARTBEAT_MS: number = 15 * 60 * 1000;
 
@@ -40,10 +42,23 @@ export class Registration {
     const id = sessionIdFromBytes(random.bytes(16));
     const body = encodeSession({ ...owner, kind, startedAt: clock.now(), pins });
     const bytes = objects.seal(sessionName(id), OBJECT_TYPES.session, body);
-    if (await backend.createIfAbsent(sessionName(id), bytes, options) === 'exists') {
+    if (await createSettled(backend, sessionName(id), bytes, options) === 'exists') {
       throw new SnapError('OBJECT_CONFLICT', `A session with the new random ID '${id}' exists already`);
     }
-    return new Registration(repository, id);
+    // An adapter may learn by its first write what the store cannot do; better now than at the commit.
+    const registration = new Registration(repository, id);
+    if (kind === 'writer') await registration.#endUnlessRacesAreDecided();
+    return registration;
+  }
+
+  async #endUnlessRacesAreDecided(): Promise<void> {
+    const { backend, config } = this.#repository;
+    try {
+      assertDecidesRaces(backend, config.storeMode);
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
   }
 
   async #beat(): Promise<void> {
@@ -62,13 +77,18 @@ export class Registration {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** No more signs of life, but the session stays in the store: the next prune decides what becomes of it. */
+  async leave(): Promise<void> {
+    this.#stopHeartbeat();
+    await this.#beating;
+  }
+
   /**
    * Best effort, as the protocol allows: an administrator or the next prune removes what stays. Returns the error of a
    * store that refused, for the report.
    */
   async end(): Promise<unknown> {
-    this.#stopHeartbeat();
-    await this.#beating;
+    await this.leave();
     const { backend } = this.#repository;
     if (!backend.capabilities.canRemove) return undefined;
     try {

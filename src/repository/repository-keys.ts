@@ -1,6 +1,8 @@
 /** The keys of an unlocked repository, derived once. Secrets stay in here; only derived keys leave, and only to where they are used. */
 import { SnapError } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
+import type { CallOptions } from '../base/call-options.ts';
+import type { ReadBackend } from '../backend/backend.ts';
 import type { Hasher, Kernel } from '../kernel/kernel.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import type { PackType } from '../format/object-names.ts';
@@ -9,6 +11,7 @@ import {
   deriveContentKeys, deriveEpochRoots, derivePackKeys, type ContentKeys, type EpochRoots, type PackIdentity, type PackKeys,
 } from '../format/key-derivation.ts';
 import type { Keyring } from '../format/keyring.ts';
+import { loadKeyring, type NumberedKeyring } from './keyrings.ts';
 
 export interface AdminKey {
   /** Ed25519 seed, 32 bytes. */
@@ -19,21 +22,39 @@ export class RepositoryKeys {
   readonly repositoryId: RepositoryId;
   /** Seals config and keyrings; stands in every key slot. */
   readonly keyringKey: Bytes;
-  readonly keyring: Keyring;
   readonly content: ContentKeys;
   readonly #kernel: Kernel;
   readonly #adminSeed: Bytes | undefined;
   readonly #roots = new Map<number, EpochRoots>();
+  #newest: NumberedKeyring;
   #auxiliaryHasher: Hasher | undefined;
   #treeHasher: Hasher | undefined;
 
-  constructor(kernel: Kernel, repositoryId: RepositoryId, keyringKey: Bytes, keyring: Keyring, adminSeed: Bytes | undefined) {
+  constructor(kernel: Kernel, repositoryId: RepositoryId, keyringKey: Bytes, newest: NumberedKeyring, adminSeed: Bytes | undefined) {
     this.#kernel = kernel;
     this.repositoryId = repositoryId;
     this.keyringKey = keyringKey;
-    this.keyring = keyring;
+    this.#newest = newest;
     this.#adminSeed = adminSeed;
-    this.content = deriveContentKeys(kernel, keyring.dedupSecret);
+    this.content = deriveContentKeys(kernel, newest.keyring.dedupSecret);
+  }
+
+  /** The newest one that was seen. */
+  get keyring(): Keyring {
+    return this.#newest.keyring;
+  }
+
+  get keyringNumber(): number {
+    return this.#newest.number;
+  }
+
+  /** Looks for a newer keyring, which a rotation makes at any time, and uses it from then on; true when there was one. @throws OBJECT_CORRUPT */
+  async refresh(backend: ReadBackend, options: CallOptions = {}): Promise<boolean> {
+    const { repositoryId, keyringKey } = this;
+    const newest = await loadKeyring({ backend, kernel: this.#kernel, repositoryId, keyringKey, known: this.#newest }, options);
+    if (newest.number <= this.#newest.number) return false;
+    this.#newest = newest;
+    return true;
   }
 
   /** The epoch that new packs and objects use. */

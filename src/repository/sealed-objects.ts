@@ -1,5 +1,5 @@
 /** Loads and saves the small sealed objects of a repository under the names that belong to them. */
-import { invariant, SnapError } from '../base/errors.ts';
+import { invariant } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { Random } from '../base/ambient.ts';
@@ -8,7 +8,8 @@ import type { ReadBackend, WriteBackend } from '../backend/backend.ts';
 import { isOutsideEpochs, type ObjectType, saltOrNonceBytes, type Suite } from '../format/header.ts';
 import { idBytes } from '../format/ids.ts';
 import { objectIdOf, objectTypesOf, parseObjectName } from '../format/object-names.ts';
-import { isSignedType, openObject, sealObject, signBody, verifySigned, type OpenedObject, type VerifiedBody } from '../format/sealed-object.ts';
+import { isSignedType, isUnknownEpoch, openObject, sealObject, signBody, verifySigned, type OpenedObject, type VerifiedBody } from '../format/sealed-object.ts';
+import { withName } from './damage.ts';
 import type { RepositoryKeys } from './repository-keys.ts';
 
 /** Level of the compressed metadata objects; they are small, and read often. */
@@ -30,7 +31,17 @@ export class SealedObjects {
   /** @throws OBJECT_NOT_FOUND, OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
   async load(name: string, options: CallOptions = {}): Promise<OpenedObject & { readonly bytes: Uint8Array<ArrayBuffer> }> {
     const bytes = await this.#backend.read(name, undefined, options);
-    return { ...this.open(name, bytes), bytes };
+    return { ...await this.openFresh(name, bytes, options), bytes };
+  }
+
+  /** As `open`; for an object of an epoch that is not known, another run may have rotated the keys meanwhile: a newer keyring is looked for. */
+  async openFresh(name: string, bytes: Bytes, options: CallOptions = {}): Promise<OpenedObject> {
+    try {
+      return this.open(name, bytes);
+    } catch (error) {
+      if (!isUnknownEpoch(error) || !await this.#keys.refresh(this.#backend, options)) throw error;
+      return this.open(name, bytes);
+    }
   }
 
   /** Opens bytes that were read from under this name. */
@@ -49,17 +60,20 @@ export class SealedObjects {
 
   /** Opens an object of a signed type and checks its signature. */
   openSigned(name: string, bytes: Bytes): VerifiedBody & { readonly type: ObjectType } {
-    const { header, payload } = this.open(name, bytes);
+    return this.#verify(name, this.open(name, bytes));
+  }
+
+  async loadSigned(name: string, options: CallOptions = {}): Promise<VerifiedBody & { readonly type: ObjectType }> {
+    return this.#verify(name, await this.load(name, options));
+  }
+
+  #verify(name: string, { header, payload }: OpenedObject): VerifiedBody & { readonly type: ObjectType } {
     const identity = { type: header.type, repositoryId: this.#keys.repositoryId, objectId: header.objectId };
     try {
       return { ...verifySigned(this.#kernel, this.#keys.adminPublicKeys, identity, payload), type: header.type };
     } catch (error) {
       throw withName(error, name);
     }
-  }
-
-  async loadSigned(name: string, options: CallOptions = {}): Promise<VerifiedBody & { readonly type: ObjectType }> {
-    return this.openSigned(name, await this.#backend.read(name, undefined, options));
   }
 
   /** The bytes of a new object under this name; types that need a signature are signed with the admin key. */
@@ -81,10 +95,4 @@ export class SealedObjects {
   async save(backend: WriteBackend, name: string, type: ObjectType, body: Bytes, options: CallOptions = {}): Promise<void> {
     await backend.create(name, [this.seal(name, type, body)], options);
   }
-}
-
-/** Adds the object's name to an error of a decoder, which knows only the bytes. */
-export function withName(error: unknown, name: string): unknown {
-  if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported') || error.context['name'] === name) return error;
-  return new SnapError(error.code, `${error.message} ('${name}')`, { hint: error.hint, cause: error, context: { ...error.context, name } });
 }

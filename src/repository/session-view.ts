@@ -43,9 +43,9 @@ export async function establishView(repository: OpenRepository, options: IndexLo
 }
 
 /** Gc documents that cannot be read stop whoever writes; a reader, who may use condemned packs as well, goes on without. */
-async function loadGc({ backend, objects }: OpenRepository, options: IndexLoadOptions): Promise<Pick<GcView, 'excluded' | 'highestNumber'>> {
+async function loadGc(repository: OpenRepository, options: IndexLoadOptions): Promise<Pick<GcView, 'excluded' | 'highestNumber'>> {
   try {
-    return await loadGcView(backend, objects, options);
+    return await loadGcView(repository, options);
   } catch (error) {
     if (options.onDamagedObject === undefined || !isUnreadable(error)) throw error;
     options.onDamagedObject(String(error.context['name'] ?? PREFIXES.gc), error);

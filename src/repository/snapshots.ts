@@ -7,9 +7,8 @@ import { OBJECT_TYPES } from '../format/header.ts';
 import type { SnapshotId } from '../format/ids.ts';
 import { forgottenName, parseObjectName, PREFIXES, rejectedName, snapshotName } from '../format/object-names.ts';
 import { decodeSnapshot, type Snapshot } from '../format/snapshot.ts';
-import { isDamage, isUnreadable } from './damage.ts';
+import { isDamage, isUnreadable, withName } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
-import { withName } from './sealed-objects.ts';
 
 export interface SnapshotRecord {
   readonly id: SnapshotId;
@@ -78,7 +77,7 @@ export async function loadSnapshot(repository: OpenRepository, id: SnapshotId, o
   const kept = cache.objects.get(name);
   try {
     const bytes = kept ?? await backend.read(name, undefined, options);
-    const { header, payload } = objects.open(name, bytes);
+    const { header, payload } = await objects.openFresh(name, bytes, options);
     if (header.type === OBJECT_TYPES.tombstone) return undefined;
     const snapshot = decodeSnapshot(payload);
     if (snapshot.id !== id) throw corrupt('snapshot', 'header and body name different snapshots');

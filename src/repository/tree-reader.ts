@@ -2,6 +2,7 @@
 import { hasCode, SnapError } from '../base/errors.ts';
 import { equalBytes, toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
+import { mapBounded } from '../base/concurrency.ts';
 import type { ChunkLocation, PackNumber } from '../cache/cache.ts';
 import { corrupt } from '../format/decode-error.ts';
 import type { ChunkId } from '../format/ids.ts';
@@ -22,6 +23,15 @@ export interface TreeReadOptions extends CallOptions {
   /** With it, nodes that cannot be read are reported and left out, with everything below them; without it they are thrown. */
   readonly onDamage?: OnDamage | undefined;
 }
+
+/** A node and where it is to be read. */
+export interface NodePlace {
+  readonly id: ChunkId;
+  readonly location: ChunkLocation;
+}
+
+/** Packs that are read at the same time. */
+const PARALLEL_READS = 8;
 
 type ContentNode = Extract<TreeNode, { kind: 'content-leaf' | 'content-interior' }>;
 type DirectoryNode = Extract<TreeNode, { kind: 'leaf' | 'interior' }>;
@@ -78,6 +88,23 @@ export class TreeReader {
     }
   }
 
+  /**
+   * Nodes at known places, as many at once as the caller likes to have in memory: frames that lie together are read together.
+   * Each is delivered once, in any order, as itself or as the error of its place, which is damage or OBJECT_NOT_FOUND.
+   * @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT for a node that is what its ID says but nothing that this version can read
+   */
+  async nodesAt(places: readonly NodePlace[], deliver: (index: number, node: TreeNode | SnapError) => void, options: CallOptions = {}): Promise<void> {
+    await mapBounded(byFrame(places), PARALLEL_READS, ([pack, frames]) => this.#packs.frames(pack, [...frames.keys()], (frame, content) => {
+      for (const index of frames.get(frame)!) deliver(index, content instanceof SnapError ? content : this.#openAt(places[index]!, content));
+    }, options));
+  }
+
+  #openAt({ id, location: { pack, frame, offset, length } }: NodePlace, content: Bytes): TreeNode | SnapError {
+    const bytes = content.subarray(offset, offset + length);
+    if (bytes.length === length && equalBytes(this.#repository.keys.treeHasher.hash(bytes), id)) return decodeNode(bytes);
+    return new SnapError('CHUNK_CORRUPT', `Tree node ${toHex(id)} does not match its ID`, { context: { node: toHex(id), pack, frame } });
+  }
+
   /** Another copy stands in for one that is damaged. */
   async #read(id: ChunkId, options: TreeReadOptions): Promise<TreeNode> {
     const { chunks } = this.#repository.cache;
@@ -122,6 +149,19 @@ export class TreeReader {
       return undefined;
     }
   }
+}
+
+/** Indices of the places, by pack and frame. */
+function byFrame(places: readonly NodePlace[]): Map<PackNumber, Map<number, number[]>> {
+  const packs = new Map<PackNumber, Map<number, number[]>>();
+  places.forEach(({ location: { pack, frame } }, index) => {
+    let frames = packs.get(pack);
+    if (frames === undefined) packs.set(pack, frames = new Map());
+    const indices = frames.get(frame);
+    if (indices === undefined) frames.set(frame, [index]);
+    else indices.push(index);
+  });
+  return packs;
 }
 
 function missingNode(id: ChunkId): SnapError {

@@ -62,6 +62,11 @@ export class TreeWriter {
     return { id, pack: this.#add(id, key, node) };
   }
 
+  /** For a new look at the repository, when everything is durable: only the cache says where nodes lie, since a prune may have deleted packs of this session. */
+  forgetPacks(): void {
+    this.#recent = [];
+  }
+
   /** Seals what is open and closes the pack; the assembler makes it durable. */
   finish(): void {
     this.#closePack();

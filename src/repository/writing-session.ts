@@ -28,6 +28,11 @@ export interface WritingOptions extends CallOptions {
   readonly compressionLevel: number;
   /** Dry run: nothing is registered, stored or committed. */
   readonly discard: boolean;
+  /**
+   * False for a snapshot of trees that were not looked up: only this very session keeps them alive, so it must not commit under
+   * another ID when a prune has revoked it. Defaults to true.
+   */
+  readonly renews?: boolean | undefined;
   readonly onPackWritten?: ((pack: PackWritten) => void) | undefined;
   readonly onRevoked?: ((sessionId: SessionId) => void) | undefined;
 }
@@ -53,6 +58,8 @@ export class WritingSession {
   readonly #referenced = new Set<PackNumber>();
   readonly #claimed = new Set<string>();
   #isDoubtful = false;
+  /** A commit was begun, and nobody knows yet how it ended. */
+  #isCommitOpen = false;
   #registration: Registration | undefined;
   #view: SessionView;
 
@@ -83,6 +90,11 @@ export class WritingSession {
 
   get view(): SessionView {
     return this.#view;
+  }
+
+  /** `listener` is told of every pack whose chunks the cache finds from now on; it takes the place of an earlier one. */
+  listenToIndex(listener: (pack: PackNumber) => void): void {
+    this.#index.onIndexed = listener;
   }
 
   /** Every pack that the new snapshot refers to must be named here before the commit. */
@@ -132,7 +144,7 @@ export class WritingSession {
   /**
    * W6 to W8. Undefined: some of what the session referred to is gone or damaged, mostly after a revocation; the caller stores
    * and names everything again (the session has a new registration and view then) and calls `commit` once more.
-   * @throws SESSION_REVOKED after five revocations
+   * @throws SESSION_REVOKED after five revocations, or the first one when the session does not renew itself
    */
   async commit(build: (identity: CommitIdentity) => Snapshot): Promise<Committed | undefined> {
     await this.flush();
@@ -141,9 +153,12 @@ export class WritingSession {
       const { id } = this.#registration!;
       this.#registration!.check();
       const bytes = this.#seal(build({ id, gcNumber: this.#view.gcNumber }));
+      this.#isCommitOpen = true;
       const outcome = await commitRecord(this.repository.backend, this.repository.config.storeMode, id, bytes, this.#options);
+      this.#isCommitOpen = false;
       if (outcome === 'committed') return { id, bytes };
       this.#options.onRevoked?.(id);
+      if (this.#options.renews === false) throw new SnapError('SESSION_REVOKED', 'A prune took this run for dead', { hint: 'Nothing was changed. Run the command again' });
       await this.#renew();
     }
     throw new SnapError('SESSION_REVOKED', `The session was revoked ${MAX_ROUNDS} times`, {
@@ -151,10 +166,17 @@ export class WritingSession {
     });
   }
 
-  /** W9. Returns the error of a store that refused the clean-up, which is no failure of the session. */
+  /**
+   * W9. Returns the error of a store that refused the clean-up, which is no failure of the session. The record of a snapshot whose
+   * write failed may still be on its way: then the session stays, so that the next prune decides its fate before it deletes anything.
+   */
   async end(): Promise<unknown> {
     await this.assembler.abandon();
     const failure = await this.#index.abandon();
+    if (this.#isCommitOpen) {
+      await this.#registration?.leave();
+      return failure;
+    }
     return await this.#registration?.end() ?? failure;
   }
 
@@ -184,5 +206,6 @@ export class WritingSession {
     this.#registration = await Registration.register(this.repository, 'writer', this.#options.owner, [], this.#options);
     await previous.end();
     this.#view = await establishView(this.repository, this.#options);
+    this.trees.forgetPacks();
   }
 }

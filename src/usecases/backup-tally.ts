@@ -12,6 +12,8 @@ export class BackupTally {
   readonly directories: Record<Change, number> = { new: 0, changed: 0, unmodified: 0 };
   bytesTotal = 0;
   bytesRead = 0;
+  /** Unchanged files of which the repository has not everything. */
+  filesMissing = 0;
   readonly #counters: Counters;
   readonly #emit: (event: SnapEvent) => void;
   /** Building a path for every file costs; it is done only when somebody listens. */
@@ -60,6 +62,13 @@ export class BackupTally {
         type: 'damage-found', finding: { object: 'pack', name, severity: 'warning', files: [], message: `What this backup needs of the pack is stored again: ${error.message}` },
       });
     }
+  }
+
+  /** What was gone when the backup began: it is back now, for older snapshots too. */
+  tellHealed(): void {
+    if (this.filesMissing === 0) return;
+    const message = `Content of files that did not change (${this.filesMissing}) was gone; what can be read of it is stored again, and older snapshots have it again, too`;
+    this.#emit({ type: 'damage-found', finding: { object: 'content', name: 'earlier snapshots', severity: 'warning', files: [], message } });
   }
 
   get filesTotal(): number {

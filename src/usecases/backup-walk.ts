@@ -138,7 +138,10 @@ export class BackupWalk {
   /** Directories and symlinks keep what costs a call of its own; files and the rest are taken over whole. */
   async #takeOver(directory: DirectoryState, state: SliceState, i: number, before: Entry, rules: ChangeRules): Promise<boolean> {
     if (!this.#parts.takesOver || !isUnchanged(before, state.stats, i, rules)) return false;
-    if (!await this.#parts.closure.holds(before, directory.packs)) return false;
+    if (!await this.#parts.closure.holds(before, directory.packs)) {
+      if (before.type === 'file') this.#parts.tally.filesMissing++;
+      return false;
+    }
     if (before.type === 'directory') state.drafts[i] = { xattrs: before.xattrs };
     else state.entries[i] = before;
     if (before.type === 'file') this.#parts.tally.file(directory.path, before.name, 'unmodified', before.sizeBytes!);

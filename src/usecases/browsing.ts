@@ -6,6 +6,8 @@ import { ReadingSession } from '../repository/reading-session.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { OnDamage, TreeReadOptions } from '../repository/tree-reader.ts';
+import type { Entry } from '../format/tree-node.ts';
+import { lossOf } from './damaged-entry.ts';
 import { isolated, type JobContext } from './events.ts';
 import { displayPath } from './path-bytes.ts';
 import type { Place } from './snapshot-tree.ts';
@@ -55,6 +57,14 @@ export class SeenDamage {
     this.#first ??= new SnapError('DAMAGE_FOUND', `Cannot read ${what}: ${error.message}`, { cause: error, hint: 'Run `snap verify` to see what is hit' });
     if (this.#context.counters !== undefined) this.#context.counters.problems++;
     this.#emit({ type: 'problem-found', path, during: 'list', code: error.code, message: error.message });
+  }
+
+  /** Of an entry of which parts are known to be missing: said, and no failure. */
+  note(path: Uint8Array, entry: Entry): void {
+    const loss = lossOf(entry);
+    if (loss === undefined) return;
+    if (this.#context.counters !== undefined) this.#context.counters.problems++;
+    this.#emit({ type: 'problem-found', path, during: 'list', code: loss.code, message: loss.message });
   }
 
   /** For walks: the directory that is being read. */

@@ -12,7 +12,7 @@ import type { ReadingSession } from '../repository/reading-session.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import { ChunkMap } from './chunk-map.ts';
 import { pathNames, pathOfNames } from './path-bytes.ts';
-import type { DamageMap } from './verify-damage.ts';
+import type { DamageMap, Need } from './verify-damage.ts';
 
 const WHOLE = 1;
 
@@ -47,25 +47,29 @@ export class DamageTrace {
 
   /** Whether the entry, with everything below it, is whole. */
   async #entry(trail: Trail | undefined, entry: Entry): Promise<boolean> {
-    let isWhole = this.#items(trail, entry.content ?? []);
-    for (const { value } of entry.xattrs ?? []) if (!(value instanceof Uint8Array)) isWhole = this.#items(trail, value) && isWhole;
-    if (entry.contentNode !== undefined) isWhole = await this.#content(trail, entry.contentNode) && isWhole;
+    let isWhole = this.#items(trail, entry.content ?? [], 0);
+    for (const { value } of entry.xattrs ?? []) if (!(value instanceof Uint8Array)) isWhole = this.#items(trail, value, undefined) && isWhole;
+    if (entry.contentNode !== undefined) isWhole = await this.#content(trail, entry.contentNode, 0, entry.sizeBytes ?? 0) && isWhole;
     if (entry.directoryNode !== undefined) isWhole = await this.#directory(trail, entry.directoryNode) && isWhole;
     return isWhole;
   }
 
-  #items(trail: Trail | undefined, items: readonly ContentItem[]): boolean {
+  /** `position` of the items in their file; undefined for those of an extended attribute. */
+  #items(trail: Trail | undefined, items: readonly ContentItem[], position: number | undefined): boolean {
     let isWhole = true;
+    let at = position;
     for (const { id, lengthBytes } of items) {
-      if (id === undefined || this.#damage.findGood(id, 'data', lengthBytes) !== undefined) continue;
-      isWhole = false;
-      this.#hit(id, 'chunk', trail);
+      if (id !== undefined && this.#damage.findGood(id, 'data', lengthBytes) === undefined) {
+        isWhole = false;
+        this.#hit(id, 'chunk', trail, at === undefined ? undefined : [at, lengthBytes]);
+      }
+      if (at !== undefined) at += lengthBytes;
     }
     return isWhole;
   }
 
   #directory(trail: Trail | undefined, id: ChunkId): Promise<boolean> {
-    return this.#node(trail, id, async node => {
+    return this.#node(trail, id, undefined, async node => {
       let isWhole = true;
       if (node.kind === 'interior') for (const child of node.children) isWhole = await this.#directory(trail, child.id) && isWhole;
       if (node.kind === 'leaf') for (const entry of node.entries) isWhole = await this.#entry({ parent: trail, name: entry.name }, entry) && isWhole;
@@ -73,16 +77,20 @@ export class DamageTrace {
     });
   }
 
-  #content(trail: Trail | undefined, id: ChunkId): Promise<boolean> {
-    return this.#node(trail, id, async node => {
+  #content(trail: Trail | undefined, id: ChunkId, position: number, sizeBytes: number): Promise<boolean> {
+    return this.#node(trail, id, [position, sizeBytes], async node => {
       let isWhole = true;
-      if (node.kind === 'content-interior') for (const child of node.children) isWhole = await this.#content(trail, child.id) && isWhole;
-      if (node.kind === 'content-leaf') isWhole = this.#items(trail, node.items);
+      if (node.kind === 'content-leaf') isWhole = this.#items(trail, node.items, position);
+      let at = position;
+      for (const child of node.kind === 'content-interior' ? node.children : []) {
+        isWhole = await this.#content(trail, child.id, at, child.sizeBytes) && isWhole;
+        at += child.sizeBytes;
+      }
       return isWhole;
     });
   }
 
-  async #node(trail: Trail | undefined, id: ChunkId, look: (node: TreeNode) => Promise<boolean>): Promise<boolean> {
+  async #node(trail: Trail | undefined, id: ChunkId, range: Need['range'], look: (node: TreeNode) => Promise<boolean>): Promise<boolean> {
     throwIfAborted(this.#options.signal);
     const location = this.#damage.findGood(id, 'tree');
     if (location !== undefined && this.#whole.get(location) === WHOLE) return true;
@@ -95,13 +103,13 @@ export class DamageTrace {
     } catch (error) {
       if (!isDamage(error)) throw error;
     }
-    this.#hit(id, 'tree', trail);
+    this.#hit(id, 'tree', trail, range);
     return false;
   }
 
-  #hit(id: ChunkId, object: 'chunk' | 'tree', trail: Trail | undefined): void {
+  #hit(id: ChunkId, object: Need['object'], trail: Trail | undefined, range: Need['range']): void {
     const names: Bytes[] = [];
     for (let at = trail; at !== undefined; at = at.parent) names.push(at.name);
-    this.#damage.hit(id, object, this.#snapshotId!, pathOfNames(names.reverse()));
+    this.#damage.hit({ id, object, snapshotId: this.#snapshotId!, path: pathOfNames(names.reverse()), range });
   }
 }

@@ -156,6 +156,7 @@ class LiveDiff {
   /** `child` is the number of the live directory, 0 when the walk does not enter it. */
   async *#both(path: Bytes, place: Place, live: Entry, child: SourceRoot['directory']): AsyncGenerator<Difference> {
     const { entry } = place;
+    this.#damage.note(path, entry);
     const areDirectories = entry.type === 'directory' && live.type === 'directory';
     if (child !== 0) this.#directories.set(child, areDirectories ? { cursor: new DirectoryCursor(this.#tree, place, this.#damage.readOptions(() => place)) } : undefined);
     if (entry.type !== live.type) {
@@ -171,7 +172,7 @@ class LiveDiff {
     if (entry.type === 'symlink') return live.linkTarget !== undefined && !equalBytes(entry.linkTarget!, live.linkTarget);
     if (entry.type === 'character-device' || entry.type === 'block-device') return entry.device![0] !== live.device![0] || entry.device![1] !== live.device![1];
     if (entry.type !== 'file') return false;
-    if (entry.sizeBytes !== live.sizeBytes) return true;
+    if (entry.sizeBytes !== live.sizeBytes || entry.damagedSpans !== undefined) return true;
     if (this.#options.openFile !== undefined) return !await this.#hasSameBytes(path, this.#options.openFile(path), entry);
     return entry.mtime[0] !== live.mtime[0] || entry.mtime[1] !== live.mtime[1];
   }

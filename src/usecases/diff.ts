@@ -81,6 +81,7 @@ class TreeDiff {
       yield* before === undefined ? this.#all('added', this.#after, after!, path) : this.#all('removed', this.#before, before, path);
       return;
     }
+    for (const { entry } of [before, after]) this.#damage.note(path, entry);
     const areDirectories = before.entry.type === 'directory' && after.entry.type === 'directory';
     const change = areDirectories ? metadataOnly(before, after) : compareEntries(before.entry, after.entry);
     if (change !== 'same') yield { path, change, before: before.entry, after: after.entry };
@@ -97,6 +98,7 @@ class TreeDiff {
   }
 
   async *#all(change: 'added' | 'removed', tree: SnapshotTree, place: Place, path: Bytes): AsyncGenerator<Difference> {
+    this.#damage.note(path, place.entry);
     if (place.isStored) yield one(change, path, place.entry);
     if (place.entry.type === 'directory') yield* this.#below(change, tree, place, path);
   }
@@ -112,6 +114,7 @@ class TreeDiff {
       const entry = step.kind === 'enter' ? step.place.entry : step.entry;
       const entryPath = joinPath(paths.at(-1)!, entry.name);
       if (step.kind === 'enter') paths.push(entryPath);
+      this.#damage.note(entryPath, entry);
       if (step.kind === 'entry' || step.place.isStored) yield one(change, entryPath, entry);
     }
   }

@@ -9,6 +9,7 @@ import type { ChunkId } from '../format/ids.ts';
 import { compareNames, type Entry } from '../format/tree-node.ts';
 import { isDamage } from '../repository/damage.ts';
 import { checkDirectoryNode, type TreeReadOptions } from '../repository/tree-reader.ts';
+import { isPartlyLost } from './damaged-entry.ts';
 import type { Place, SnapshotTree } from './snapshot-tree.ts';
 
 /** A node that was not opened yet. */
@@ -32,12 +33,13 @@ export class DirectoryCursor {
   #leaf: readonly Entry[] = NO_ENTRIES;
   #next = 0;
   #isAtEnd = false;
-  /** False: some entries could not be read, so far. */
-  isWhole = true;
+  /** False: some entries could not be read, so far, or are known to be missing. */
+  isWhole: boolean;
 
   /** With `onDamage` nodes that cannot be read are left out; without it they are thrown. */
   constructor(tree: SnapshotTree, place: Place, options: TreeReadOptions = {}) {
     this.place = place;
+    this.isWhole = !isPartlyLost(place.entry);
     this.#tree = tree;
     const { onDamage } = options;
     this.#options = onDamage === undefined ? options : {

@@ -8,7 +8,8 @@ import { ReadingSession } from '../repository/reading-session.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import { salvageValue } from './chunk-salvage.ts';
-import { newCounters, type Counters, type JobContext } from './events.ts';
+import { lossOf } from './damaged-entry.ts';
+import { isolated, newCounters, type Counters, type JobContext } from './events.ts';
 import { ExtractEngine } from './extract-engine.ts';
 import { FrameLoader } from './frame-loader.ts';
 import type { EngineFactory } from './ingest-engine.ts';
@@ -41,7 +42,7 @@ export interface DumpOptions {
 
 export interface DumpReport {
   readonly job: 'dump';
-  /** 'partial': the archive format could not hold some entries. */
+  /** 'partial': the archive format could not hold some entries, or parts of some are missing in the snapshot. */
   readonly status: 'complete' | 'partial';
   readonly kind: 'file' | 'archive';
   readonly entries: number;
@@ -65,7 +66,7 @@ export async function dump(repository: OpenRepository, options: DumpOptions, con
     const tree = new SnapshotTree(session.trees, options.snapshot.snapshot);
     const place = await tree.get(options.path, { signal: context.signal });
     const run = new DumpRun(session, tree, new ReadAhead(session, new FrameLoader(repository, engine)), context);
-    if (place.entry.type === 'file') await run.file(place.entry, options.write);
+    if (place.entry.type === 'file') await run.file(place, options.write);
     else await run.archive(place, options.openArchive(options.write));
     return run.report(place.entry.type === 'file' ? 'file' : 'archive');
   } finally {
@@ -87,6 +88,7 @@ class DumpRun {
   readonly #counters: Counters;
   readonly #signal: AbortSignal | undefined;
   readonly #problems = new ProblemList();
+  readonly #emit: ReturnType<typeof isolated>;
   #entries = 0;
   #bytes = 0;
 
@@ -96,10 +98,12 @@ class DumpRun {
     this.#readAhead = readAhead;
     this.#counters = context.counters ?? newCounters();
     this.#signal = context.signal;
+    this.#emit = isolated(context.onEvent);
     this.#counters.phase = 'reading';
   }
 
-  async file(entry: Entry, write: DumpSink): Promise<void> {
+  async file({ entry, path }: Place, write: DumpSink): Promise<void> {
+    this.#noteLoss(path, entry);
     this.#counters.totalBytes = entry.sizeBytes ?? 0;
     for await (const given of this.#readAhead.read(this.#contentOf(entry), { signal: this.#signal })) {
       for (const bytes of bytesOf(given)) {
@@ -137,9 +141,20 @@ class DumpRun {
     await content?.drain(); // also when the archive did without it
     this.#entries++;
     this.#counters.entriesDone++;
-    if (refusal === undefined) return;
-    this.#problems.add({ path, during: 'archive', code: 'TARGET_FAILED', message: refusal });
+    this.#noteLoss(path, entry);
+    if (refusal !== undefined) this.#problem({ path, during: 'archive', code: 'TARGET_FAILED', message: refusal });
+  }
+
+  /** The stream is as the snapshot has it, with zeros where something is missing, and that is said. */
+  #noteLoss(path: Bytes, entry: Entry): void {
+    const loss = lossOf(entry);
+    if (loss !== undefined) this.#problem({ path, during: 'read', code: loss.code, message: loss.message });
+  }
+
+  #problem(problem: Problem): void {
+    this.#problems.add(problem);
     this.#counters.problems++;
+    this.#emit({ type: 'problem-found', ...problem });
   }
 
   #count(bytes: Bytes): void {

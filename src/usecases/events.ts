@@ -15,10 +15,12 @@ export type SnapEvent =
   | { readonly type: 'entry-restored'; readonly path: Bytes; readonly action: 'created' | 'updated' | 'kept' | 'removed'; readonly sizeBytes: number }
   | { readonly type: 'problem-found'; readonly path: Bytes | undefined; readonly during: string; readonly code: SnapErrorCode; readonly message: string }
   | { readonly type: 'damage-found'; readonly finding: Finding }
+  | { readonly type: 'difference-found'; readonly path: Bytes; readonly change: 'added' | 'removed' | 'content' | 'metadata' | 'type' }
   | { readonly type: 'pack-written'; readonly packId: string; readonly sizeBytes: number; readonly chunks: number }
   | { readonly type: 'retry-scheduled'; readonly operation: string; readonly attempt: number; readonly delayMs: number }
   | { readonly type: 'session-revoked'; readonly sessionId: string }
-  | { readonly type: 'snapshot-created'; readonly snapshotId: string };
+  | { readonly type: 'snapshot-created'; readonly snapshotId: string }
+  | { readonly type: 'repair-step'; readonly step: RepairStep };
 
 /** Something wrong in a repository. */
 export interface Finding {
@@ -31,7 +33,30 @@ export interface Finding {
   /** 'damage': data is lost or in danger. 'warning': unusual, nothing lost. */
   readonly severity: 'damage' | 'warning';
   /** Files and snapshots hit, as far as known. */
-  readonly files: readonly { readonly snapshotId: string; readonly path: Bytes }[];
+  readonly files: readonly HitFile[];
+  /** IDs of chunks that are hit, the first ones. */
+  readonly chunks?: readonly string[];
+  /** What to do next. */
+  readonly hint?: string | undefined;
+}
+
+export interface HitFile {
+  readonly snapshotId: string;
+  readonly path: Bytes;
+  /** `[offset, length]` of what is hit of its content, ascending, the first 1,000; absent: unknown, or no content. */
+  readonly ranges?: readonly (readonly [offset: number, length: number])[] | undefined;
+}
+
+/** One thing that a repair does, told before it is done; in a dry run, what it would do. */
+export interface RepairStep {
+  readonly action: 'add' | 'remove' | 'drop' | 'restore' | 'store' | 'quarantine' | 'forget';
+  /** Kind of object, as in `Finding`. */
+  readonly object: string;
+  /** Name of the stored object. */
+  readonly name: string;
+  /** Why, or what of it; one sentence without a full stop. */
+  readonly message: string;
+  readonly isDryRun: boolean;
 }
 
 /** Polled by renderers a few times per second; a use case only adds. */

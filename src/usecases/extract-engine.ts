@@ -17,6 +17,12 @@ export class ExtractEngine {
     this.#repository = repository;
   }
 
+  /** Starts the threads at once, beside other work. A failure is thrown by the first `extract`. */
+  prepare(): void {
+    this.#engine ??= this.#begin();
+    this.#engine.catch(() => undefined);
+  }
+
   async extract(batch: ExtractBatch, options: CallOptions): Promise<readonly OpenedFrame[]> {
     this.#engine ??= this.#begin();
     return (await this.#engine).extract(batch, options);

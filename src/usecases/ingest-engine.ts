@@ -65,6 +65,7 @@ export class IngestEngine {
       await engine.close();
       throw error;
     }
+    this.#session.listenToIndex(pack => { engine.packIndexed(pack); });
     return engine;
   }
 }

@@ -57,7 +57,7 @@ async function relabel(
 async function replaceRecord(
   repository: OpenRepository, owner: SessionOwner, id: SnapshotId, changed: Snapshot, { signal }: JobContext,
 ): Promise<SnapshotId> {
-  const session = await WritingSession.begin(repository, { owner, compressionLevel: 1, discard: false, signal });
+  const session = await WritingSession.begin(repository, { owner, compressionLevel: 1, discard: false, renews: false, signal });
   try {
     if (!await isValidNow(repository, id, { signal })) throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${id}' was forgotten in the meantime`);
     const committed = await session.commit(identity => ({ ...changed, id: identity.id, gcNumber: identity.gcNumber, originalId: changed.originalId ?? id }));

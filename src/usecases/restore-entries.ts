@@ -8,6 +8,7 @@ import type { ContentItem, Entry } from '../format/tree-node.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
 import type { Existing, TargetHandle, TargetProblem, TreeTarget } from '../targets/target.ts';
 import type { ContentComparison, ReadRange } from './content-comparison.ts';
+import { lossOf } from './damaged-entry.ts';
 import type { HardLinks } from './hard-links.ts';
 import { joinPath } from './path-bytes.ts';
 import { isHole, type FileTask, type RestoreFiles } from './restore-files.ts';
@@ -63,6 +64,7 @@ export class RestoreEntries {
       tally.targetProblem(problem);
       return undefined;
     }
+    this.#reportLoss(place, entry);
     this.#remember(entry, parent);
     tally.done(place, entry, existing.kind === 'absent' ? 'created' : 'updated');
     return undefined;
@@ -74,9 +76,9 @@ export class RestoreEntries {
 
   #file(place: Place, parent: TargetHandle, entry: Entry, existing: Existing): Promise<void> | undefined {
     const { target, tally, trustsStat, files } = this.#parts;
-    if (entry.damagedSpans !== undefined) this.#reportSpans(place, entry);
     if (existing.kind === 'file' && existing.matchesStat && trustsStat) return this.#touch(place, parent, entry);
     if (existing.kind === 'file' && existing.sizeBytes === 0 && entry.sizeBytes === 0) return this.#touch(place, parent, entry);
+    this.#reportLoss(place, entry);
     const linkSlot = this.#remember(entry, parent);
     const action = existing.kind === 'absent' ? 'created' : 'updated';
     if (entry.sizeBytes === 0) {
@@ -114,13 +116,10 @@ export class RestoreEntries {
     return undefined;
   }
 
-  /** Parts that were unreadable when the backup was made hold zeros in the snapshot. */
-  #reportSpans(place: Place, entry: Entry): void {
-    const [first] = entry.damagedSpans!;
-    const more = entry.damagedSpans!.length > 1 ? ` and ${entry.damagedSpans!.length - 1} more ranges` : '';
-    this.#parts.tally.problem(joinPath(place.path, entry.name), 'restore', new SnapError(
-      'ENTRY_UNREADABLE', `Bytes ${first!.offset} to ${first!.offset + first!.length - 1}${more} could not be read when the backup was made and are zeros`,
-    ));
+  /** Of a file that is made anew: one that is right already may be whole. */
+  #reportLoss(place: Place, entry: Entry): void {
+    const loss = lossOf(entry);
+    if (loss !== undefined) this.#parts.tally.problem(joinPath(place.path, entry.name), 'restore', loss);
   }
 
   /** Compares with what is there, and collects what has to be written. */

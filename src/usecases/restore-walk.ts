@@ -5,6 +5,7 @@ import type { SnapError } from '../base/errors.ts';
 import type { Entry } from '../format/tree-node.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
 import { isTargetProblem, ROOT_DIRECTORY, type TargetHandle, type TreeTarget } from '../targets/target.ts';
+import { lossOf } from './damaged-entry.ts';
 import type { HardLinks } from './hard-links.ts';
 import { displayPath, joinPath } from './path-bytes.ts';
 import { removeOthers } from './remove-others.ts';
@@ -59,6 +60,7 @@ export class RestoreWalk {
     }
     if (place.isStored && (selection.isEverything || selection.takes(place.path, true))) target.root(await this.#values.load(place.parent ?? place, place.entry));
     tally.directory();
+    this.#reportLoss(place);
     this.#directory = { place, parent: undefined, handle: ROOT_DIRECTORY, isRefused: false };
     const walk = new TreeWalk(this.#parts.tree, { signal: this.#parts.signal, onDamage: (id, error) => { this.#lostNode(walk.current ?? place, toHex(id), error); } });
     for await (const step of walk.steps(place)) {
@@ -117,7 +119,13 @@ export class RestoreWalk {
       return;
     }
     tally.directory();
+    this.#reportLoss(place);
     directory.handle = opened;
+  }
+
+  #reportLoss({ entry, path }: Place): void {
+    const loss = lossOf(entry);
+    if (loss !== undefined) this.#parts.tally.problem(path, 'restore', loss);
   }
 
   async #removeOthers(directory: Directory, isWhole: boolean): Promise<void> {

@@ -5,7 +5,7 @@
 import { SnapError } from '../base/errors.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { parseSnapshotId } from '../format/ids.ts';
-import { forgottenName } from '../format/object-names.ts';
+import { forgottenName, snapshotName } from '../format/object-names.ts';
 import { exists } from '../repository/commit.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
@@ -20,10 +20,13 @@ export async function findRollback(
   const found: SnapError[] = [];
   const report = (message: string): void => { found.push(new SnapError('ROLLBACK_SUSPECTED', message, { hint: HINT })); };
   if (gcNumber < highestGc) report(`The newest gc plan of the repository is number ${gcNumber}, but this host has seen number ${highestGc}`);
-  if (repository.keyringNumber < highestKeyring) report(`The newest keyring is number ${repository.keyringNumber}, but this host has seen number ${highestKeyring}`);
+  const { keyringNumber } = repository;
+  if (keyringNumber < highestKeyring) report(`The newest keyring is number ${keyringNumber}, but this host has seen number ${highestKeyring}`);
   if (lastSnapshot !== undefined && !snapshots.some(({ id, snapshot }) => id === lastSnapshot || snapshot.originalId === lastSnapshot)) {
-    const isForgotten = await exists(repository.backend, forgottenName(parseSnapshotId(lastSnapshot)), options);
-    if (!isForgotten) report(`The last snapshot of this host, '${lastSnapshot}', is not there any more and was not forgotten`);
+    const id = parseSnapshotId(lastSnapshot);
+    // A record that is there and cannot be read is damage, not a roll-back.
+    const isKnown = await exists(repository.backend, snapshotName(id), options) || await exists(repository.backend, forgottenName(id), options);
+    if (!isKnown) report(`The last snapshot of this host, '${lastSnapshot}', is not there any more and was not forgotten`);
   }
   return found;
 }

@@ -4,7 +4,7 @@ import type { CallOptions } from '../base/call-options.ts';
 import { SnapError } from '../base/errors.ts';
 import type { SnapshotKind } from '../format/snapshot.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
-import { loadSnapshots, type SnapshotRecord, type UnreadableSnapshot } from '../repository/snapshots.ts';
+import { loadSnapshots, type SnapshotListing, type SnapshotRecord, type UnreadableSnapshot } from '../repository/snapshots.ts';
 import { pathNames, pathOfNames } from './path-bytes.ts';
 
 /** Every given field must fit; within a field one of its values. An absent or empty field fits everything. */
@@ -35,7 +35,7 @@ export async function listSnapshots(
   return filterSnapshots(snapshots, filter);
 }
 
-export function filterSnapshots(records: readonly SnapshotRecord[], filter: SnapshotFilter): SnapshotRecord[] {
+export function filterSnapshots<Found extends Pick<SnapshotRecord, 'snapshot'>>(records: readonly Found[], filter: SnapshotFilter): Found[] {
   const paths = filter.paths?.map(path => normalizePath(typeof path === 'string' ? utf8(path) : path));
   return records.filter(({ snapshot }) => isOneOf(filter.host, snapshot.host) && isOneOf(filter.kind, snapshot.kind)
     && isOneOf(filter.series, snapshot.series) && fitsTags(filter.tags, snapshot.tags)
@@ -70,7 +70,11 @@ function normalizePath(path: Bytes): Bytes {
 export async function resolveSnapshot(
   repository: OpenRepository, name: string, filter: SnapshotFilter = {}, options: CallOptions = {},
 ): Promise<SnapshotRecord> {
-  const { snapshots, unreadable } = await loadSnapshots(repository, options);
+  return resolveIn(await loadSnapshots(repository, options), name, filter);
+}
+
+/** The same in a listing that is there already. */
+export function resolveIn({ snapshots, unreadable }: SnapshotListing, name: string, filter: SnapshotFilter = {}): SnapshotRecord {
   const latest = LATEST.exec(name);
   if (latest !== null) {
     const record = nthLatest(name, filterSnapshots(snapshots, filter), Number(latest[1] ?? 0), snapshots.length);

@@ -76,6 +76,8 @@ export async function backupTree(run: BackupRun, source: TreeSource, { roots }: 
     await addRootValues(rootDetails, ingest);
     await ingest.finish();
     await engine.end();
+    // What a prune condemned is stored again as well, but was never gone.
+    if (!session.view.packs.some(({ id }) => session.view.excluded.has(id))) tally.tellHealed();
   } catch (error) {
     await ingest.settled();
     throw error;

@@ -2,6 +2,7 @@
 import { throwIfAborted } from '../base/errors.ts';
 import type { Entry } from '../format/tree-node.ts';
 import type { TreeReadOptions } from '../repository/tree-reader.ts';
+import { isPartlyLost } from './damaged-entry.ts';
 import type { Place, SnapshotTree } from './snapshot-tree.ts';
 
 export type WalkStep =
@@ -9,7 +10,7 @@ export type WalkStep =
   | { readonly kind: 'enter'; readonly place: Place }
   /** Anything but a directory. */
   | { readonly kind: 'entry'; readonly directory: Place; readonly entry: Entry }
-  /** All entries of the directory came; `isWhole` false: some could not be read. */
+  /** All entries of the directory came; `isWhole` false: some could not be read, or are known to be missing. */
   | { readonly kind: 'leave'; readonly place: Place; readonly isWhole: boolean };
 
 const NO_ENTRIES: readonly Entry[] = [];
@@ -76,10 +77,11 @@ class Level {
   readonly leaves: AsyncGenerator<readonly Entry[]>;
   leaf: readonly Entry[] = NO_ENTRIES;
   next = 0;
-  isWhole = true;
+  isWhole: boolean;
 
   constructor(tree: SnapshotTree, place: Place, options: TreeReadOptions) {
     this.place = place;
+    this.isWhole = !isPartlyLost(place.entry);
     const { onDamage } = options;
     this.leaves = tree.leaves(place, onDamage === undefined ? options : {
       ...options,

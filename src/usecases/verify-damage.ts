@@ -1,7 +1,6 @@
 /** What is known to be damaged, and which files and snapshots that hits. */
-import type { Bytes } from '../base/bytes.ts';
-import { toHex } from '../base/bytes.ts';
-import type { ChunkIndex, ChunkLocation, PackNumber } from '../cache/cache.ts';
+import { equalBytes, toHex, type Bytes } from '../base/bytes.ts';
+import type { ChunkIndex, ChunkLocation, PackNumber, PackRecord } from '../cache/cache.ts';
 import { chunkIdKey, type ChunkId, type SnapshotId } from '../format/ids.ts';
 import { packName } from '../format/object-names.ts';
 import type { Finding } from './events.ts';
@@ -10,22 +9,43 @@ import type { FindingList } from './findings.ts';
 /** Files that a finding names for each snapshot, and in all; its message counts the rest. */
 const FILES_PER_SNAPSHOT = 20;
 const FILES_PER_FINDING = 200;
+const RANGES_PER_FILE = 1_000;
+const CHUNKS_PER_FINDING = 100;
+
+/** What needs a chunk that cannot be had. */
+export interface Need {
+  readonly id: ChunkId;
+  readonly object: 'chunk' | 'tree';
+  readonly snapshotId: SnapshotId;
+  readonly path: Bytes;
+  /** Of the content of a file; undefined for everything else. */
+  readonly range?: readonly [offset: number, length: number] | undefined;
+}
+
+interface NamedFile {
+  readonly snapshotId: SnapshotId;
+  readonly path: Bytes;
+  ranges?: [offset: number, length: number][];
+}
 
 interface Culprit {
   readonly object: Finding['object'];
   readonly name: string;
   readonly message: string;
-  readonly files: { readonly snapshotId: SnapshotId; readonly path: Bytes }[];
+  readonly files: NamedFile[];
   fileCount: number;
-  lastSnapshot: SnapshotId | undefined;
+  /** The file that was hit last, whether it is named or not: all hits of one file come one after the other. */
+  last: NamedFile | undefined;
   filesOfLast: number;
   snapshotCount: number;
   /** Chunks that share the finding. */
   chunks: number;
+  readonly chunkIds: Set<string>;
 }
 
 export class DamageMap {
   readonly #index: ChunkIndex;
+  readonly #types = new Map<PackNumber, PackRecord['type'] | undefined>();
   readonly #packs = new Map<PackNumber, Culprit>();
   /** By pack number × 2^16 + frame number. */
   readonly #frames = new Map<number, Culprit>();
@@ -56,6 +76,11 @@ export class DamageMap {
     if (!this.#packs.has(number)) this.#packs.set(number, newCulprit('pack', name, message));
   }
 
+  /** After another look: nothing is wrong with the pack, or nobody needs it any more. */
+  packIsRight(number: PackNumber): void {
+    this.#packs.delete(number);
+  }
+
   frameIsBad(number: PackNumber, frame: number, name: string, message: string): void {
     const key = number * 2 ** 16 + frame;
     if (!this.#frames.has(key)) this.#frames.set(key, newCulprit('frame', name, `Frame ${frame}: ${message}`));
@@ -81,8 +106,15 @@ export class DamageMap {
 
   #isGood(location: ChunkLocation, type: 'data' | 'tree', length: number | undefined): boolean {
     if (length !== undefined && location.length !== length) return false;
-    if (this.#index.pack(location.pack)?.type !== type) return false;
+    if (this.#typeOf(location.pack) !== type) return false;
     return this.#culpritAt(location) === undefined;
+  }
+
+  /** The record of a pack is large, and is asked for with every chunk. */
+  #typeOf(number: PackNumber): PackRecord['type'] | undefined {
+    let type = this.#types.get(number);
+    if (type === undefined) this.#types.set(number, type = this.#index.pack(number)?.type);
+    return type;
   }
 
   #culpritAt(location: ChunkLocation): Culprit | undefined {
@@ -91,17 +123,18 @@ export class DamageMap {
       ?? (this.#places.size === 0 ? undefined : this.#places.get(placeKey(location)));
   }
 
-  /** Names a file that needs a chunk for which `findGood` gave nothing. */
-  hit(id: ChunkId, object: 'chunk' | 'tree', snapshotId: SnapshotId, path: Bytes): void {
-    const key = chunkIdKey(id);
+  /** Names what needs a chunk for which `findGood` gave nothing. */
+  hit(need: Need): void {
+    const key = chunkIdKey(need.id);
     let culprit = this.#ids.get(key);
-    for (const location of culprit === undefined ? this.#index.findAll(id) : []) culprit ??= this.#culpritAt(location);
-    if (culprit === undefined) this.#ids.set(key, culprit = this.#withoutPlace(id, object));
-    addFile(culprit, snapshotId, path);
+    for (const location of culprit === undefined ? this.#index.findAll(need.id) : []) culprit ??= this.#culpritAt(location);
+    if (culprit === undefined) this.#ids.set(key, culprit = this.#withoutPlace(need));
+    if (culprit.chunkIds.size < CHUNKS_PER_FINDING) culprit.chunkIds.add(toHex(need.id));
+    addFile(culprit, need);
   }
 
   /** One finding for all of a kind: with a segment of the index, many chunks are lost at once. */
-  #withoutPlace(id: ChunkId, object: 'chunk' | 'tree'): Culprit {
+  #withoutPlace({ id, object }: Need): Culprit {
     const message = this.#index.find(id) === undefined ? 'No index segment says where the chunk is' : 'The index has the chunk with another length or type';
     const key = `${object} ${message}`;
     const known = this.#lost.get(key);
@@ -116,8 +149,10 @@ export class DamageMap {
 
   /** To be called when every file that is hit has been named. */
   report(findings: FindingList): void {
-    const culprits = [this.#packs, this.#frames, this.#places, this.#ids].flatMap(each => [...each.values()]);
-    for (const culprit of new Set(culprits)) findings.add(toFinding(culprit));
+    // What is wrong in a pack that is bad as a whole needs no finding of its own, in whatever order it was found.
+    const frames = [...this.#frames].filter(([key]) => !this.#packs.has(Math.floor(key / 2 ** 16))).map(([, culprit]) => culprit);
+    const places = [...this.#places].filter(([key]) => !this.#packs.has(Number(key.slice(0, key.indexOf('/'))))).map(([, culprit]) => culprit);
+    for (const culprit of new Set([...this.#packs.values(), ...frames, ...places, ...this.#ids.values()])) findings.add(toFinding(culprit));
   }
 
   #nameOf(number: PackNumber): string {
@@ -131,24 +166,37 @@ function placeKey({ pack, frame, offset }: Pick<ChunkLocation, 'pack' | 'frame' 
 }
 
 function newCulprit(object: string, name: string, message: string): Culprit {
-  return { object, name, message, files: [], fileCount: 0, lastSnapshot: undefined, filesOfLast: 0, snapshotCount: 0, chunks: 1 };
+  return { object, name, message, files: [], fileCount: 0, last: undefined, filesOfLast: 0, snapshotCount: 0, chunks: 1, chunkIds: new Set() };
 }
 
-function addFile(culprit: Culprit, snapshotId: SnapshotId, path: Bytes): void {
-  if (culprit.lastSnapshot !== snapshotId) {
-    culprit.lastSnapshot = snapshotId;
+function addFile(culprit: Culprit, { snapshotId, path, range }: Need): void {
+  const { last } = culprit;
+  if (last?.snapshotId === snapshotId && equalBytes(last.path, path)) return addRange(last, range);
+  if (last?.snapshotId !== snapshotId) {
     culprit.filesOfLast = 0;
     culprit.snapshotCount++;
   }
+  const file: NamedFile = { snapshotId, path };
+  addRange(file, range);
+  culprit.last = file;
   culprit.fileCount++;
   if (culprit.filesOfLast >= FILES_PER_SNAPSHOT || culprit.files.length >= FILES_PER_FINDING) return;
   culprit.filesOfLast++;
-  culprit.files.push({ snapshotId, path });
+  culprit.files.push(file);
 }
 
-function toFinding({ object, name, message, files, fileCount, snapshotCount, chunks }: Culprit): Finding {
+/** Ranges of one file come in order; those that touch each other are one. */
+function addRange(file: NamedFile, range: Need['range']): void {
+  if (range === undefined) return;
+  const last = file.ranges?.at(-1);
+  if (last !== undefined && last[0] + last[1] === range[0]) last[1] += range[1];
+  else if (file.ranges === undefined) file.ranges = [[...range]];
+  else if (file.ranges.length < RANGES_PER_FILE) file.ranges.push([...range]);
+}
+
+function toFinding({ object, name, message, files, fileCount, snapshotCount, chunks, chunkIds }: Culprit): Finding {
   const others = chunks === 1 ? '' : `, and the same of ${chunks - 1} more`;
   const hits = fileCount === 0 ? 'no snapshot needs it'
     : `${fileCount} ${fileCount === 1 ? 'entry' : 'entries'} in ${snapshotCount} ${snapshotCount === 1 ? 'snapshot is' : 'snapshots are'} hit`;
-  return { object, name, message: `${message}${others} (${hits})`, severity: 'damage', files };
+  return { object, name, message: `${message}${others} (${hits})`, severity: 'damage', files, ...(chunkIds.size === 0 ? {} : { chunks: [...chunkIds] }) };
 }

@@ -1,194 +1,188 @@
-/** Checks that a repository is whole: structure, index, trees, and on request every stored byte (repository design, section 16.2). */
-import { JobGroup } from '../base/concurrency.ts';
+/**
+ * Checks that a repository is whole, as deep as asked: structure, index and trees, pack tables, data (repository design, section
+ * 16.2). Everything is read from the storage; the local index is only believed as far as it says what the segments say.
+ */
 import type { CallOptions } from '../base/call-options.ts';
+import { sideBySide } from '../base/concurrency.ts';
 import { hasCode } from '../base/errors.ts';
-import type { PackId } from '../format/ids.ts';
-import type { PackContent } from '../format/index-segment.ts';
-import { packName } from '../format/object-names.ts';
+import type { PackNumber } from '../cache/cache.ts';
+import { loadGcView } from '../repository/gc-view.ts';
+import { isUnreadable } from '../repository/damage.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
-import { ReadingSession } from '../repository/reading-session.ts';
-import type { SessionOwner } from '../repository/registration.ts';
-import type { SnapshotRecord } from '../repository/snapshots.ts';
-import { DamageTrace } from './damage-trace.ts';
-import { isolated, newCounters, type Counters, type JobContext } from './events.ts';
+import { isolated, newCounters, type JobContext } from './events.ts';
 import { ExtractEngine } from './extract-engine.ts';
 import { FindingList } from './findings.ts';
-import type { EngineFactory } from './ingest-engine.ts';
 import type { VerifyReport } from './reports.ts';
-import { DamageMap } from './verify-damage.ts';
-import { checkIndex, readSegments } from './verify-index.ts';
-import { PackCheck } from './verify-packs.ts';
+import { findRollback } from './rollback-check.ts';
+import { coverageOf } from './verify-coverage.ts';
+import { candidates, DataCheck } from './verify-data.ts';
+import { checkIndex, reportUnlisted } from './verify-index.ts';
+import { CheckedPacks } from './verify-ledger.ts';
+import { beginRun, type Beginning, type VerifyLevel, type VerifyOptions, type VerifyRun } from './verify-run.ts';
+import { choosePacks, isRandomSample, mostDamaged, type SampleStatement } from './verify-sample.ts';
 import { checkStructure, type StoredPackObject, type Structure } from './verify-structure.ts';
-import { TreeCheck } from './verify-trees.ts';
+import type { TreeCheck } from './verify-trees.ts';
+import { checkTrees, nameFiles } from './verify-walk.ts';
 
-export interface VerifyOptions {
-  readonly engines: EngineFactory;
-  readonly owner: SessionOwner;
-  /** Reads and opens everything that is stored. */
-  readonly readData: boolean;
-  /** Trees and content of this snapshot only. */
-  readonly snapshot?: SnapshotRecord | undefined;
-}
-
-interface VerifyRun {
-  readonly repository: OpenRepository;
-  readonly session: ReadingSession;
-  /** With the packs as the session sees them. */
-  readonly structure: Structure;
-  readonly options: VerifyOptions;
-  readonly call: CallOptions;
-  readonly counters: Counters;
-  readonly findings: FindingList;
-  readonly damage: DamageMap;
-}
-
-interface DataRead {
-  packs: number;
-  bytes: number;
-}
-
-/** Snapshots that are forgotten between their listing and their pins. */
-const MAX_ROUNDS = 5;
+export type { VerifyLevel, VerifyOptions } from './verify-run.ts';
 
 /** Damage is in the report. @throws every repository error that is no damage: then nothing is known */
 export async function verify(repository: OpenRepository, options: VerifyOptions, context: JobContext = {}): Promise<VerifyReport> {
-  const { clock, cache } = repository;
+  const { clock } = repository;
   const started = clock.monotonic();
   const emit = isolated(context.onEvent);
-  const counters = context.counters ?? newCounters();
+  const beginning: Beginning = {
+    findings: new FindingList(finding => { emit({ type: 'damage-found', finding }); }),
+    counters: context.counters ?? newCounters(), call: { signal: context.signal },
+  };
   emit({ type: 'run-started', job: 'verify', at: clock.now() });
-  const call: CallOptions = { signal: context.signal };
-  counters.phase = 'scanning';
-  const { session, structure, findings } = await begin(repository, options, emit, call);
-  const damage = new DamageMap(cache.chunks);
-  const run: VerifyRun = { repository, session, structure, options, call, counters, findings, damage };
-  const read: DataRead = { packs: 0, bytes: 0 };
+  beginning.counters.phase = 'scanning';
+  const figures = options.level === 'structure' && options.readData === false
+    ? await checkStructureOnly(repository, options, beginning) : await checkContent(repository, options, beginning);
+  const { findings } = beginning;
+  return {
+    job: 'verify', status: findings.damages + findings.unsupported > 0 ? 'failed' : 'complete', levels: levelsOf(options), snapshotId: options.snapshot?.id,
+    ...figures, durationMs: clock.monotonic() - started, findings: findings.list,
+  };
+}
+
+type Figures = Omit<VerifyReport, 'job' | 'status' | 'levels' | 'snapshotId' | 'durationMs' | 'findings'>;
+
+function levelsOf({ level = 'metadata', readData }: VerifyOptions): VerifyLevel[] {
+  if (level === 'structure' && readData === false) return ['structure'];
+  const data: VerifyLevel[] = readData === false ? [] : readData === true ? ['data'] : ['sample'];
+  return ['structure', 'metadata', ...level === 'tables' || readData === true ? ['tables' as const] : [], ...data];
+}
+
+/** Level 0 needs no session: nothing is followed. */
+async function checkStructureOnly(repository: OpenRepository, { coverageDays }: VerifyOptions, { findings, call }: Beginning): Promise<Figures> {
+  const structure = await checkStructure(repository, findings, call);
+  for (const { object, name, message } of structure.oddSizes) findings.damage(object, name, message);
+  // A gc document that cannot be read is a finding already.
+  const gc = await loadGcView(repository, call).catch((error: unknown) => {
+    if (!isUnreadable(error)) throw error;
+    return undefined;
+  });
+  await reportRollback(repository, structure, gc?.highestNumber, findings, call);
+  const { ledger } = await CheckedPacks.load(repository, findings, call);
+  const packs = [...structure.packs.values()].filter(({ id }) => gc?.excluded.has(id) !== true);
+  return {
+    snapshots: structure.snapshots.length, packs: structure.packs.size, segments: structure.segments.length, treeNodes: 0, chunksReferenced: 0, tablesRead: 0,
+    packsRead: 0, bytesRead: 0, unusedBytes: 0, coverage: coverageOf(packs, id => ledger.get(id), repository.clock.now(), coverageDays), sample: undefined,
+  };
+}
+
+async function checkContent(repository: OpenRepository, options: VerifyOptions, beginning: Beginning): Promise<Figures> {
+  const engine = options.readData === false ? undefined : new ExtractEngine(options.engines, repository);
   try {
-    const { segments } = await checkIndex(repository, structure, session.view.excluded, damage, findings, call);
-    const trees = await checkTrees(run);
-    const needed = new Set([...trees.packs()]);
-    if (options.readData) await readPacks(run, needed, read);
+    engine?.prepare();
+    const run = await beginRun(repository, options, beginning);
+    try {
+      return await checkAll(run, options, engine);
+    } finally {
+      beginning.counters.phase = 'finishing';
+      await run.session.end();
+    }
+  } finally {
+    await engine?.close();
+  }
+}
+
+async function checkAll(run: VerifyRun, options: VerifyOptions, engine: ExtractEngine | undefined): Promise<Figures> {
+  const { repository, session, structure, packs, findings, damage, counters, call } = run;
+  counters.phase = engine === undefined ? 'checking' : 'reading';
+  const checked = await CheckedPacks.load(repository, findings, call);
+  try {
+    const index = await checkIndex(run);
+    reportUnlisted(run, index.digests);
+    await reportRollback(repository, structure, session.view.gcNumber, findings, call);
+    const data = new DataCheck(run, index.digests, checked, engine);
+    const { trees, sample } = options.snapshot === undefined ? await checkEverything(run, options, data, checked) : await checkOne(run, options, data, checked);
     await nameFiles(run, trees);
     damage.report(findings);
+    await checked.finish(id => packs.get(id) !== undefined, findings, call);
     return {
-      job: 'verify', status: findings.damages + findings.unsupported > 0 ? 'failed' : 'complete', snapshots: chosen(run).length, packs: structure.packs.size, segments,
-      treeNodes: trees.treeNodes, chunksReferenced: trees.chunks, packsRead: read.packs, bytesRead: read.bytes,
-      unusedBytes: options.snapshot === undefined ? unusedBytes(run, needed) : 0, durationMs: clock.monotonic() - started, findings: findings.list,
+      snapshots: run.snapshots.length, packs: packs.all.size, segments: index.segments, treeNodes: trees.treeNodes, chunksReferenced: trees.chunks,
+      tablesRead: data.tablesRead, packsRead: data.packsRead, bytesRead: data.bytesRead,
+      unusedBytes: options.snapshot === undefined ? unusedBytes(run, new Set(trees.packs())) : 0,
+      coverage: coverageOf(packs.lasting, id => checked.ledger.get(id), repository.clock.now(), options.coverageDays), sample,
     };
-  } finally {
-    counters.phase = 'finishing';
-    await session.end();
-  }
-}
-
-/** R0 to R3: what was listed is pinned, and then everything is looked at through the session. */
-async function begin(
-  repository: OpenRepository, options: VerifyOptions, emit: ReturnType<typeof isolated>, call: CallOptions,
-): Promise<{ session: ReadingSession; structure: Structure; findings: FindingList }> {
-  for (let round = 1; ; round++) {
-    const waiting = new FindingList();
-    const structure = await checkStructure(repository, waiting, call);
-    try {
-      const records = options.snapshot === undefined ? structure.snapshots : [options.snapshot];
-      // A damaged segment or gc document is found again by the checks that look for it.
-      const session = await ReadingSession.begin(repository, options.owner, records, { ...call, onDamagedObject: () => undefined });
-      const findings = new FindingList(finding => { emit({ type: 'damage-found', finding }); });
-      findings.addAll(waiting);
-      const packs = new Map(session.view.packs.map((pack): [PackId, StoredPackObject] => [pack.id, pack]));
-      return { session, structure: { ...structure, packs }, findings };
-    } catch (error) {
-      if (options.snapshot !== undefined || round === MAX_ROUNDS || !hasCode(error, 'SNAPSHOT_NOT_FOUND')) throw error;
-    }
-  }
-}
-
-function chosen({ options, structure }: VerifyRun): readonly SnapshotRecord[] {
-  return options.snapshot === undefined ? structure.snapshots : [options.snapshot];
-}
-
-async function checkTrees(run: VerifyRun): Promise<TreeCheck> {
-  run.counters.phase = 'checking';
-  const check = new TreeCheck(run.session, run.damage, run.counters, run.call);
-  for (const { snapshot } of chosen(run)) await check.checkSnapshot(snapshot);
-  return check;
-}
-
-/** Segment by segment, so that the chunk lists of one are in memory at a time; several packs at once. */
-async function readPacks(run: VerifyRun, needed: ReadonlySet<number>, read: DataRead): Promise<void> {
-  const { repository, structure, options, counters, findings, damage, call } = run;
-  counters.phase = 'reading';
-  const wanted = [...structure.packs.values()].filter(({ id }) => isWanted(run, needed, id));
-  counters.totalBytes = wanted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const engine = new ExtractEngine(options.engines, repository);
-  const check = new PackCheck(repository, engine, damage, findings, bytes => {
-    read.bytes += bytes;
-    counters.bytesDone += bytes;
-  });
-  const jobs = new JobGroup(engine.capacity);
-  const left = new Map(wanted.map(pack => [pack.id, pack]));
-  const add = async (pack: StoredPackObject, indexed: PackContent | undefined): Promise<void> => {
-    left.delete(pack.id);
-    await jobs.add(() => readPack(run, check, pack, indexed, read));
-  };
-  try {
-    for await (const { packs } of readSegments(repository, structure.segments, undefined, call)) {
-      for (const indexed of packs) {
-        const pack = left.get(indexed.id);
-        if (pack !== undefined && pack.sizeBytes === indexed.sizeBytes && pack.type === indexed.type) await add(pack, indexed);
-      }
-    }
-    for (const pack of left.values()) await add(pack, undefined);
-    await jobs.done();
-  } finally {
-    await jobs.settled();
-    await engine.close();
-  }
-}
-
-/** Not what a prune removes, and not what is known to be of a wrong size already. */
-function isWanted({ repository, options, session, damage }: VerifyRun, needed: ReadonlySet<number>, id: PackId): boolean {
-  const number = repository.cache.chunks.packNumber(id);
-  if (number !== undefined && damage.hasPack(number)) return false;
-  if (options.snapshot === undefined) return !session.view.excluded.has(id);
-  return number !== undefined && needed.has(number);
-}
-
-async function readPack({ repository, session, findings, damage, call }: VerifyRun, check: PackCheck, pack: StoredPackObject, indexed: PackContent | undefined, read: DataRead): Promise<void> {
-  const { looks } = session;
-  try {
-    await check.run(pack, indexed, call);
-    read.packs++;
   } catch (error) {
-    const name = packName(pack.type, pack.id);
-    if (hasCode(error, 'UNSUPPORTED_FORMAT')) return findings.addUnsupported({ object: 'pack', name, message: error.message, files: [] });
-    const isShort = hasCode(error, 'INVALID_RANGE');
-    if (!isShort && !hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
-    if (!isShort) await session.lookAgain(looks, call);
-    const number = repository.cache.chunks.packNumber(pack.id);
-    // A prune removes packs, and what the index says of them, at any time.
-    if (number === undefined || (!isShort && session.view.excluded.has(pack.id))) return;
-    damage.packIsBad(number, name, isShort ? 'The pack is shorter than its listing says' : 'The pack is listed but not there');
+    // What was checked by now counts, unless the storage is what failed.
+    if (!hasCode(error, 'UNAVAILABLE')) await checked.abandon();
+    throw error;
   }
 }
 
-async function nameFiles(run: VerifyRun, trees: TreeCheck): Promise<void> {
-  const { repository, session, damage, call } = run;
-  if (damage.isEmpty && !trees.isHit) return;
-  const { chunks } = repository.cache;
-  const usable = [...chunks.packs()].filter(({ number }) => chunks.isUsable(number)).map(({ number }) => number);
-  // What lies in a pack that is missing can be blamed on it only when the index may be asked for it.
-  for (const number of damage.badPacks()) chunks.addUsable(number);
-  try {
-    const trace = new DamageTrace(session, damage, call);
-    for (const record of chosen(run)) await trace.trace(record);
-  } finally {
-    chunks.setUsable(usable);
+interface Checked {
+  readonly trees: TreeCheck;
+  readonly sample: SampleStatement | undefined;
+}
+
+/** Packs are read while the trees are walked: most of the one is done by the threads, all of the other by this one. */
+async function checkEverything(run: VerifyRun, { readData, level }: VerifyOptions, data: DataCheck, checked: CheckedPacks): Promise<Checked> {
+  const { call } = run;
+  const all = candidates(run);
+  const chosen = choose(run, all, readData, checked);
+  const [trees] = await sideBySide(call.signal, signal => checkTrees(run, { signal }), signal => data.readData(chosen, { signal }));
+  // A prune has condemned them, but may let them live.
+  const needed = candidates(run, new Set(trees.packs()));
+  if (readData === true) await data.readData(needed, call);
+  if (level === 'tables') await data.readTables([...all, ...needed], call);
+  return { trees, sample: stateSample(all, chosen, readData, data) };
+}
+
+/** What one snapshot needs is known when its trees were walked. */
+async function checkOne(run: VerifyRun, { readData, level }: VerifyOptions, data: DataCheck, checked: CheckedPacks): Promise<Checked> {
+  const { call } = run;
+  let trees = await checkTrees(run, call);
+  const all = candidates(run, new Set(trees.packs()));
+  const chosen = choose(run, all, readData, checked);
+  await data.readData(chosen, call);
+  for (let round = 1; data.hasMissed && readData === true && round < MAX_ROUNDS; round++) {
+    data.hasMissed = false;
+    trees = await checkTrees(run, call);
+    await data.readData(candidates(run, new Set(trees.packs())), call);
+  }
+  if (level === 'tables') await data.readTables(candidates(run, new Set(trees.packs())), call);
+  return { trees, sample: stateSample(all, chosen, readData, data) };
+}
+
+/** Prunes that move what is being read. */
+const MAX_ROUNDS = 5;
+
+function choose({ repository }: VerifyRun, all: readonly StoredPackObject[], readData: VerifyOptions['readData'], { ledger }: CheckedPacks): readonly StoredPackObject[] {
+  if (typeof readData === 'boolean') return readData ? all : [];
+  const checkedAt = (id: StoredPackObject['id']): number | undefined => {
+    const check = ledger.get(id);
+    return check?.detail === 'data' ? check.checkedAt : undefined;
+  };
+  return choosePacks(all, readData, checkedAt, repository.random);
+}
+
+function stateSample(all: readonly StoredPackObject[], chosen: readonly StoredPackObject[], readData: VerifyOptions['readData'], data: DataCheck): SampleStatement | undefined {
+  if (typeof readData === 'boolean') return undefined;
+  const bytesOf = (packs: readonly StoredPackObject[]): number => packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const saysSomething = isRandomSample(readData) && data.packsDamaged === 0 && chosen.length > 0;
+  return {
+    packs: chosen.length, packsTotal: all.length, bytes: bytesOf(chosen), bytesTotal: bytesOf(all),
+    mostDamagedPacks: saysSomething ? mostDamaged(all.length, chosen.length) : undefined,
+  };
+}
+
+/** What this host has seen of the repository before and does not see now. */
+async function reportRollback(
+  repository: OpenRepository, { snapshots }: Structure, gcNumber: number | undefined, findings: FindingList, call: CallOptions,
+): Promise<void> {
+  if (gcNumber === undefined) return;
+  for (const { message, hint } of await findRollback(repository, snapshots, gcNumber, call)) {
+    findings.add({ object: 'repository', name: repository.id, message, severity: 'warning', files: [], hint });
   }
 }
 
-function unusedBytes({ repository, structure }: VerifyRun, needed: ReadonlySet<number>): number {
+function unusedBytes({ repository, packs }: VerifyRun, needed: ReadonlySet<PackNumber>): number {
   let unused = 0;
-  for (const { id, sizeBytes } of structure.packs.values()) {
+  for (const { id, sizeBytes } of packs.all.values()) {
     const number = repository.cache.chunks.packNumber(id);
     if (number === undefined || !needed.has(number)) unused += sizeBytes;
   }

@@ -1,12 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/base/ambient.ts';
 import { utf8 } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
 import { type Location, openBackend, parseLocation } from '../../src/backend/open.ts';
-import { backendConformance, codeOf } from '../conformance/backend.ts';
+import { backendConformance, codeOf, listedNames } from '../conformance/backend.ts';
+import { FakeS3 } from '../support/fake-s3.ts';
+import { TestClock } from '../support/test-clock.ts';
 
 const ambient = { clock: systemClock, random: systemRandom };
 
@@ -83,10 +85,43 @@ describe('parseLocation', () => {
 });
 
 describe('openBackend', () => {
-  test.each(['s3://bucket/x', 's3:https://KEY:hunter2@host/bucket', 'sftp://me:hunter2@host/x'])('%s is not supported yet and says so', async text => {
-    const error = await openBackend(text, ambient).catch((thrown: unknown) => thrown as SnapError);
-    expect(error).toMatchObject({ code: 'UNSUPPORTED_STORE', hint: expect.any(String) as string });
-    expect(String(error)).not.toContain('hunter2');
+  const passingSleep = { ...ambient, clock: new TestClock({ runsByItself: true }) };
+  test('a bucket is opened with all wrappers, and made when asked to', async () => {
+    const fake = await FakeS3.start();
+    onTestFinished(() => fake.close());
+    expect(await codeOf(openBackend(fake.location('p', 'new'), ambient))).toBe('REPOSITORY_NOT_FOUND');
+    fake.plan({ on: 'LIST', effect: 'answer', status: 503, code: 'SlowDown', after: 1 });
+    const { backend, local, location } = await openBackend(fake.location('p', 'new'), { ...ambient, create: true, appendOnly: true, s3: { concurrency: 3 } });
+    expect([location.kind, local, backend.writesAtOnce]).toEqual(['s3', undefined, 3]);
+    await backend.create('index/1', [utf8('x')]);
+    expect(await codeOf(backend.remove('index/1'))).toBe('DENIED');
+    expect(await listedNames(backend)).toEqual(['index/1']);
+    await backend.close();
+    fake.assertAllHit();
+  });
+  test.each(['s3:http://KEY:hunter2@127.0.0.1:1/bucket', 'sftp://me:hunter2@127.0.0.1:1/x'])('%s is tried again for a minute, and never shows the secret', async text => {
+    const operations: string[] = [];
+    const error = await openBackend(text, { ...passingSleep, onRetry: ({ operation }) => operations.push(operation), ssh: { home: '/nonexistent' } })
+      .catch((thrown: unknown) => thrown as SnapError);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', hint: expect.any(String) as string });
+    expect(inspect(error, { depth: 20 })).not.toContain('hunter2');
+    expect(new Set(operations)).toEqual(new Set(['open']));
+    expect(operations.length).toBeGreaterThan(3);
+  });
+  test('a refusal is final at once', async () => {
+    const fake = await FakeS3.start();
+    onTestFinished(() => fake.close());
+    fake.denies = () => true;
+    expect(await codeOf(openBackend(fake.location(), ambient))).toBe('DENIED');
+    expect(fake.requests).toHaveLength(1);
+  });
+  test('append-only sees what an adapter learns later of the store', async () => {
+    const fake = await FakeS3.start({ conditions: '501' });
+    onTestFinished(() => fake.close());
+    const { backend } = await openBackend(fake.location(), { ...ambient, appendOnly: true });
+    await backend.createIfAbsent('gc/1', utf8('x'));
+    expect(backend.capabilities).toEqual({ createIfAbsent: 'none', canRemove: false });
+    await backend.close();
   });
   test('a path that is not there is REPOSITORY_NOT_FOUND', async () =>
     expect(await codeOf(openBackend('/nonexistent/repository', ambient))).toBe('REPOSITORY_NOT_FOUND'));

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/base/ambient.ts';
-import { utf8 } from '../../src/base/bytes.ts';
-import type { SnapErrorCode } from '../../src/base/errors.ts';
+import { type Bytes, utf8 } from '../../src/base/bytes.ts';
+import { SnapError, type SnapErrorCode } from '../../src/base/errors.ts';
+import type { Backend } from '../../src/backend/backend.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import { type RetryEvent, RetryingBackend, type RetryingOptions } from '../../src/backend/retrying.ts';
 import { backendConformance, codeOf, listedNames } from '../conformance/backend.ts';
@@ -110,6 +111,13 @@ describe('RetryingBackend', () => {
     expect(await memory.read('index/new')).toEqual(utf8('new'));
   });
 
+  test('create whose own object was removed by others before it could be compared succeeds', async () => {
+    faulty.plan({ verb: 'create', effect: 'fail-after' });
+    faulty.plan({ verb: 'stat', effect: 'fail-before', code: 'OBJECT_NOT_FOUND' });
+    await backend.create('index/new', [utf8('new')]);
+    faulty.assertAllHit();
+  });
+
   test('create that meets an object of another size fails, also after a failed try', async () => {
     faulty.plan({ verb: 'create', effect: 'fail-before' });
     expect(await codeOf(backend.create('index/old', [utf8('longer')]))).toBe('DENIED');
@@ -120,12 +128,34 @@ describe('RetryingBackend', () => {
     expect(await codeOf(backend.create('index/old', [utf8('new')]))).toBe('DENIED');
   });
 
-  test('createIfAbsent with an unknown effect is left to the caller', async () => {
+  test('createIfAbsent that meets an object after a try of unknown effect is left to the caller', async () => {
     faulty.plan({ verb: 'createIfAbsent', effect: 'fail-after' });
     const error: unknown = await backend.createIfAbsent('gc/1', utf8('plan')).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'UNAVAILABLE', context: { effectUnknown: 1 } });
-    expect(events).toEqual([]);
     expect(await memory.read('gc/1')).toEqual(utf8('plan'));
+    expect(events).toHaveLength(1);
+  });
+
+  test('createIfAbsent that comes through after a try of unknown effect has created', async () => {
+    let tries = 0;
+    const losesFirst: Backend = Object.assign(Object.create(memory) as MemoryBackend, {
+      createIfAbsent: async (name: string, bytes: Bytes) => {
+        if (tries++ > 0) return memory.createIfAbsent(name, bytes);
+        throw new SnapError('UNAVAILABLE', 'lost on the way', { context: { effectUnknown: 1 } });
+      },
+    });
+    const patient = new RetryingBackend(losesFirst, { clock, random: new SeededRandom(7) });
+    expect(await patient.createIfAbsent('gc/1', utf8('plan'))).toBe('created');
+    expect(tries).toBe(2);
+    expect(await memory.read('gc/1')).toEqual(utf8('plan'));
+  });
+
+  test('createIfAbsent that is refused after a try of unknown effect stays unknown', async () => {
+    faulty.plan({ verb: 'createIfAbsent', effect: 'fail-after' });
+    faulty.plan({ verb: 'createIfAbsent', effect: 'fail-before', code: 'DENIED', after: 1 });
+    const error: unknown = await backend.createIfAbsent('gc/1', utf8('plan')).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', context: { effectUnknown: 1 } });
+    faulty.assertAllHit();
   });
 
   test('remove with an unknown effect is repeated', async () => {

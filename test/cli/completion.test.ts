@@ -12,7 +12,11 @@ test.each(SHELLS)('the %s script knows every verb and every flag', shell => {
   const script = completionScript(shell, VERBS, topics);
   for (const verb of VERBS) {
     for (const word of [...verb.name.split(' '), ...verb.aliases]) expect(script).toMatch(new RegExp(`\\b${word}\\b`));
-    for (const each of Object.values(verb.flags)) expect(script).toContain(shell === 'fish' ? `-l ${spelling(each).slice(2)}` : spelling(each));
+    for (const each of Object.values(verb.flags)) {
+      const written = shell === 'fish' ? `-l ${spelling(each).slice(2)}` : spelling(each);
+      if (each.isFileOnly === true) expect(script).not.toContain(written);
+      else expect(script).toContain(written);
+    }
   }
 });
 
@@ -33,6 +37,7 @@ test('bash completes verbs, flags, words of flags, members of groups and topics'
   expect(completeInBash('backup', '--exclude-c')).toEqual(['--exclude-caches']);
   expect(completeInBash('restore', 'latest', '--overwrite', 'if')).toEqual(['if-changed', 'if-newer']);
   expect(completeInBash('key', 'p')).toEqual(['passwd']);
+  expect(completeInBash('forget', '--keep-within-h')).toEqual(['--keep-within-hourly']);
   expect(completeInBash('key', 'add', '--new-key')).toEqual(['--new-key-file']);
   expect(completeInBash('help', 'exit')).toEqual(['exit-codes']);
   expect(completeInBash('completion', 'f')).toEqual(['fish']);

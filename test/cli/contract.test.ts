@@ -5,20 +5,25 @@ import { VERBS } from '../../src/cli/verbs.ts';
 
 /** Scripts rely on these names: words may be added here, never taken away. */
 const GLOBALS = '-r --repo --repository-file -p --password-file --password-command --json -q --quiet -v --verbose --no-progress --cache-dir '
-  + '--limit-upload --limit-download --config --s3-endpoint';
+  + '--limit-upload --limit-download --config --s3-endpoint --s3-region --s3-path-style --no-s3-path-style --no-s3-checksums --s3-storage-class '
+  + '--s3-storage-class-metadata --s3-sse --s3-sse-kms-key --sftp-accept-new-host-key --concurrency';
 const VARIABLES = ['SNAP_REPOSITORY', 'SNAP_REPOSITORY_FILE', 'SNAP_PASSWORD_FILE', 'SNAP_PASSWORD_COMMAND', 'SNAP_CACHE_DIR', 'SNAP_CONFIG', 'SNAP_S3_ENDPOINT'];
 const FILTERS = '--host --tag --path --kind --series';
 const CONTRACT: Record<string, string> = {
   'init': '--chunker --suite',
   'backup': '--kind --tag --series --host --time --exclude --exclude-file --iexclude --exclude-caches --exclude-if-present --exclude-larger-than '
-    + '--one-file-system --files-from --stdin --stdin-filename --command --dry-run -n --skip-if-unchanged --validate',
+    + '--one-file-system --files-from --stdin --stdin-filename --command --dry-run -n --skip-if-unchanged --validate --parity',
   'restore': `--target --include --exclude --overwrite --delete --dry-run -n --verify --sparse --no-sparse --no-owner --in-place --yes ${FILTERS}`,
   'snapshots': `--details ${FILTERS}`,
   'ls': FILTERS, 'find': FILTERS, 'diff': FILTERS, 'history': FILTERS,
   'dump': `--format ${FILTERS}`,
   'stats': FILTERS,
   'verify': '--read-data --snapshot',
+  'parity': '--share --verify --remove --dry-run -n', 'key rotate': '--max-bytes',
   'key list': '', 'key add': '--new-password-file', 'key remove': '', 'key passwd': '--new-password-file',
+  'forget': '--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-within --keep-within-hourly --keep-within-daily '
+    + `--keep-within-weekly --keep-within-monthly --keep-within-yearly --keep-tag --max-size --group-by --dry-run -n --prune --force ${FILTERS}`,
+  'undelete': FILTERS,
   'tag': `--add --remove --set ${FILTERS}`, 'pin': '', 'unpin': '', 'cache': '', 'completion': '', 'help': '', 'version': '', 'try': '',
 };
 

@@ -4,7 +4,7 @@ import { failureOf } from '../../src/cli/outcome.ts';
 import { JsonRenderer } from '../../src/cli/render-json.ts';
 import { newCounters, type SnapEvent } from '../../src/usecases/events.ts';
 import { RecordingTerminal } from './recording-terminal.ts';
-import { BACKUP, DAMAGE, RESTORE, SNAPSHOT_ID, STATS, VERIFY } from './reports.ts';
+import { BACKUP, DAMAGE, RESTORE, SNAPSHOT_ID, STATS, TEST_RESTORE, VERIFY } from './reports.ts';
 
 const path = Buffer.from('/home/me/file');
 
@@ -90,10 +90,25 @@ describe('reports', () => {
     }]);
   });
 
-  test('the summary of a check', () => {
-    expect(rendered(0, renderer => renderer.report({ ...VERIFY, findings: [DAMAGE, { ...DAMAGE, severity: 'warning' }] }))).toEqual([{
-      message_type: 'summary', job: 'verify', status: 'complete', exit_code: 13, snapshots: 3, packs: 20, segments: 4, tree_nodes: 1500,
+  test('the summary of a check, after what it says of all data', () => {
+    const sample = { packs: 3, packsTotal: 20, bytes: 100, bytesTotal: 1000, mostDamagedPacks: 12 };
+    expect(rendered(0, renderer => renderer.report({ ...VERIFY, sample, findings: [DAMAGE, { ...DAMAGE, severity: 'warning' }] }))).toEqual([{
+      message_type: 'verify_summary', job: 'verify', status: 'complete', exit_code: 13, levels: ['structure', 'metadata', 'tables', 'data'],
+      coverage: {
+        days: 35, share: 1, packs_total: 20, bytes_total: 671088640, packs_verified: 20, bytes_verified: 671088640, packs_never: 0, packs_damaged: 0,
+        oldest_check: '2026-05-20T00:00:00Z',
+      },
+      sample: { packs: 3, packs_total: 20, bytes: 100, bytes_total: 1000, confidence: 0.95, most_damaged_packs: 12 },
+    }, {
+      message_type: 'summary', job: 'verify', status: 'complete', exit_code: 13, snapshots: 3, packs: 20, segments: 4, tree_nodes: 1500, tables_read: 0,
       chunks_referenced: 123456, packs_read: 20, bytes_read: 671088640, unused_bytes: 12582912, total_duration: 4, num_errors: 1, num_warnings: 1,
+    }]);
+  });
+
+  test('the summary of a test restore', () => {
+    expect(rendered(0, renderer => renderer.report(TEST_RESTORE))).toEqual([{
+      message_type: 'test_restore_summary', job: 'test-restore', status: 'complete', exit_code: 0, snapshot_id: SNAPSHOT_ID, total_files: 1219, total_bytes: 3221225472,
+      live: { added: 4, removed: 3, changed: 2, type_changed: 1, metadata_changed: 7, same_size_and_time: 1 }, total_duration: 5, problems: 0, damage: 0,
     }]);
   });
 

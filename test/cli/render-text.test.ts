@@ -4,7 +4,7 @@ import { failureOf } from '../../src/cli/outcome.ts';
 import { TextRenderer, type TextOptions } from '../../src/cli/render-text.ts';
 import { newCounters } from '../../src/usecases/events.ts';
 import { RecordingTerminal } from './recording-terminal.ts';
-import { BACKUP, DAMAGE, RESTORE, STATS, VERIFY } from './reports.ts';
+import { BACKUP, DAMAGE, RESTORE, SNAPSHOT_ID, STATS, TEST_RESTORE, VERIFY } from './reports.ts';
 
 const path = Buffer.from('/home/me/file');
 const PLAIN: TextOptions = { showsProgress: true, isQuiet: false, verbosity: 0 };
@@ -117,6 +117,41 @@ describe('summaries', () => {
     expect(lines.at(-1)).toBe('No damage found');
     expect(rendered(renderer => renderer.report({ ...VERIFY, findings: [DAMAGE] })).lines.at(-1)).toBe('1 damaged object found in the repository');
     expect(rendered(renderer => renderer.report({ ...VERIFY, packsRead: 0 })).lines).toContain('Read:       no content (--read-data reads all)');
+  });
+
+  test.each([
+    [{}, '100 % of the data was verified within the last 35 days'],
+    [{ days: 1 }, '100 % of the data was verified within the last 1 day'],
+    [{ packsTotal: 0, bytesTotal: 0, bytesVerified: 0 }, 'There is no data to verify yet'],
+    [{ bytesVerified: 640 * 1024 ** 2 - 1, packsNever: 2, packsDamaged: 1, oldestCheckAt: Date.UTC(2026, 4, 1) },
+      '99.9 % of the data was verified within the last 35 days: 2 of 20 packs never, the oldest check of the others is 30 days ago, 1 with damage'],
+    [{ bytesVerified: 0, packsNever: 20, oldestCheckAt: undefined }, '0 % of the data was verified within the last 35 days: 20 of 20 packs never'],
+  ])('of what all checks come to: %j', (changes, sentence) => {
+    const { lines } = rendered(renderer => renderer.report({ ...VERIFY, coverage: { ...VERIFY.coverage, ...changes } }));
+    expect(lines.at(-2)).toBe(sentence);
+  });
+
+  test.each([
+    [12, 'The sample was 3 of 20 packs, 1.00 KiB of 9.00 KiB; with 95 % confidence at most 12 packs are damaged'],
+    [1, 'The sample was 3 of 20 packs, 1.00 KiB of 9.00 KiB; with 95 % confidence at most 1 pack is damaged'],
+    [0, 'The sample was 3 of 20 packs, 1.00 KiB of 9.00 KiB; with 95 % confidence no other pack is damaged'],
+    [undefined, 'The sample was 3 of 20 packs, 1.00 KiB of 9.00 KiB'],
+  ])('of a sample: %j', (mostDamagedPacks, sentence) => {
+    const sample = { packs: 3, packsTotal: 20, bytes: 1024, bytesTotal: 9 * 1024, mostDamagedPacks };
+    expect(rendered(renderer => renderer.report({ ...VERIFY, sample })).lines).toContain(sentence);
+  });
+
+  test('of a check of one snapshot names it', () => {
+    expect(rendered(renderer => renderer.report({ ...VERIFY, snapshotId: SNAPSHOT_ID })).lines.at(-1)).toBe('No damage found for snapshot 1f4c9a2e');
+  });
+
+  test('of a test restore', () => {
+    const { lines } = rendered(renderer => renderer.report(TEST_RESTORE));
+    expect(lines).toContain('Live files:  since the snapshot 4 added, 3 removed, 3 changed, 7 in metadata only');
+    expect(lines.at(-2)).toMatch(/^1 of the changed files have the size and time of the snapshot/);
+    expect(lines.at(-1)).toBe('Snapshot 1f4c9a2e comes back: everything was restored, read back and compared');
+    expect(rendered(renderer => renderer.report({ ...TEST_RESTORE, status: 'partial', problemsTotal: 2 })).lines.at(-1)).toContain('2 entries could not be tried here');
+    expect(rendered(renderer => renderer.report({ ...TEST_RESTORE, status: 'failed', findings: [DAMAGE] })).lines.at(-1)).toContain('does not come back as it was');
   });
 
   test('of the statistics', () => {

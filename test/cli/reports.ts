@@ -1,6 +1,6 @@
 /** Reports with distinct figures, for tests of rendering. */
 import type { Finding } from '../../src/usecases/events.ts';
-import type { BackupReport, RestoreReport, StatsReport, VerifyReport } from '../../src/usecases/reports.ts';
+import type { BackupReport, RestoreReport, StatsReport, TestRestoreReport, VerifyReport } from '../../src/usecases/reports.ts';
 
 export const SNAPSHOT_ID = '1f4c9a2e00112233445566778899aabb';
 export const PARENT_ID = 'aa11bb22cc33dd44ee55ff6600778899';
@@ -25,8 +25,17 @@ export const DAMAGE: Finding = {
 };
 
 export const VERIFY: VerifyReport = {
-  job: 'verify', status: 'complete', snapshots: 3, packs: 20, segments: 4, treeNodes: 1500, chunksReferenced: 123456, packsRead: 20,
+  job: 'verify', status: 'complete', levels: ['structure', 'metadata', 'tables', 'data'], tablesRead: 0, coverage: {
+    at: Date.UTC(2026, 4, 31), days: 35, packsTotal: 20, bytesTotal: 640 * 1024 ** 2, packsVerified: 20, bytesVerified: 640 * 1024 ** 2, packsNever: 0,
+    packsDamaged: 0, oldestCheckAt: Date.UTC(2026, 4, 20),
+  },
+  snapshots: 3, packs: 20, segments: 4, treeNodes: 1500, chunksReferenced: 123456, packsRead: 20,
   bytesRead: 640 * 1024 ** 2, unusedBytes: 12 * 1024 ** 2, durationMs: 4000, findings: [],
+};
+
+export const TEST_RESTORE: TestRestoreReport = {
+  job: 'test-restore', status: 'complete', snapshotId: SNAPSHOT_ID, entries: 1219, bytes: 3 * 1024 ** 3,
+  live: { added: 4, removed: 3, content: 2, metadata: 7, type: 1, sameStat: 1 }, durationMs: 5000, problems: [], problemsTotal: 0, findings: [],
 };
 
 export const STATS: StatsReport = {

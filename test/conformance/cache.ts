@@ -210,6 +210,19 @@ function describeSegments(adapter: CacheAdapter): void {
     expect(cache.chunks.pack(numbers[0]! + 999)).toBeUndefined();
   });
 
+  it('knows which packs a segment lists, in its order', async () => {
+    const cache = await adapter.open();
+    const shared = makePack(3);
+    const { segment: first, numbers } = await store(cache, makePack(2), shared);
+    const { segment: second, numbers: [other] } = await store(cache, shared);
+    expect(cache.chunks.packsOf(first.id)).toEqual(numbers);
+    expect(cache.chunks.packsOf(second.id)).toEqual([numbers[1]]);
+    expect(other).toBe(numbers[1]);
+    await cache.chunks.dropSegments([first.id]);
+    expect(cache.chunks.packsOf(first.id)).toEqual([]);
+    expect(cache.chunks.packsOf(second.id)).toEqual([numbers[1]]);
+  });
+
   it('adds a segment a second time without effect', async () => {
     const cache = await adapter.open();
     const { segment } = await store(cache, makePack(5));

@@ -15,6 +15,7 @@ export function describeKernel(name: string, create: () => Kernel): void {
     describeCutter(create);
     describe.each([1, 2] as const)('AEAD suite %i', suite => describeAead(create, suite));
     describeCompression(create);
+    describeErasureCode(create);
     describeDerivation(create);
     describeSignatures(create);
   });
@@ -216,6 +217,73 @@ function describeCompression(create: () => Kernel): void {
   it('refuses a level outside the scale with a RangeError', () => {
     for (const level of [23, -131_073, 1.5]) expect(() => kernel.createCompressor(level)).toThrow(RangeError);
   });
+}
+
+function describeErasureCode(create: () => Kernel): void {
+  const BLOCK = 5000;
+  const data = Array.from({ length: 9 }, (_, i) => randomBytes(i === 8 ? 700 : BLOCK, i));
+  const whole = data.map(block => {
+    const padded = new Uint8Array(BLOCK);
+    padded.set(block);
+    return padded;
+  });
+
+  it('gives missing data blocks back, whichever parity blocks are there, in memory of their own', () => {
+    const code = create().createErasureCode(9, 4);
+    const parity = code.encode(data, BLOCK);
+    parity.forEach(expectOwnMemory);
+    for (const [missing, lost] of [[[0], [1, 2]], [[8], [0, 1, 2]], [[3, 8], [1]], [[0, 1, 7], [3]], [[2, 4, 6, 8], []], [[], [0, 1, 2, 3]]] as const) {
+      const restored = code.reconstruct(without(data, missing), without(parity, lost), BLOCK);
+      restored.forEach(expectOwnMemory);
+      expect(restored).toEqual(missing.map(i => whole[i]));
+    }
+  });
+
+  it('takes shorter data blocks as if zeros followed', () => {
+    const code = create().createErasureCode(9, 4);
+    expect(code.encode(data, BLOCK)).toEqual(code.encode(whole, BLOCK));
+    expect(code.encode([...data.slice(1), new Uint8Array(0)], BLOCK)).toEqual(code.encode([...whole.slice(1), new Uint8Array(BLOCK)], BLOCK));
+  });
+
+  it('leaves its arguments as they are, and takes views at odd offsets', () => {
+    const code = create().createErasureCode(3, 2);
+    const memory = randomBytes(3001, 20);
+    const before = new Uint8Array(memory);
+    const views = [memory.subarray(1, 1001), memory.subarray(1001, 2001), memory.subarray(2001)];
+    const parity = code.encode(views, 1000);
+    expect(code.reconstruct(without(views, [0, 1]), parity, 1000)).toEqual([new Uint8Array(views[0]!), new Uint8Array(views[1]!)]);
+    expect(memory).toEqual(before);
+  });
+
+  it('keeps the codes of one kernel apart', () => {
+    const kernel = create();
+    const [one, other] = [kernel.createErasureCode(9, 4), kernel.createErasureCode(2, 200)];
+    const parity = one.encode(data, BLOCK);
+    other.encode(whole.slice(0, 2), BLOCK);
+    expect(one.encode(data, BLOCK)).toEqual(parity);
+  });
+
+  it.each([[0, 1], [1, 0], [200, 56], [255, 1], [1.5, 1], [1, Number.NaN]])('refuses a code of %d and %d blocks with a RangeError', (dataBlocks, parityBlocks) => {
+    expect(() => create().createErasureCode(dataBlocks, parityBlocks)).toThrow(RangeError);
+  });
+
+  it('refuses another number of blocks, longer ones, and more missing ones than parity makes up for with a RangeError', () => {
+    const code = create().createErasureCode(3, 2);
+    const blocks = whole.slice(0, 3);
+    const parity = code.encode(blocks, BLOCK);
+    expect(() => code.encode(blocks.slice(1), BLOCK)).toThrow(RangeError);
+    expect(() => code.encode(blocks, BLOCK - 1)).toThrow(RangeError);
+    for (const blockBytes of [0, -1, 1.5, Number.NaN]) expect(() => code.encode([0, 1, 2].map(() => new Uint8Array(0)), blockBytes)).toThrow(RangeError);
+    expect(() => code.reconstruct(blocks.slice(1), parity, BLOCK)).toThrow(RangeError);
+    expect(() => code.reconstruct(blocks, parity.slice(1), BLOCK)).toThrow(RangeError);
+    expect(() => code.reconstruct(without(blocks, [0]), [new Uint8Array(BLOCK + 1), undefined], BLOCK)).toThrow(RangeError);
+    expect(() => code.reconstruct(without(blocks, [0, 2]), without(parity, [1]), BLOCK)).toThrow(RangeError);
+    expect(() => code.reconstruct(without(blocks, [0, 1, 2]), parity, BLOCK)).toThrow(RangeError);
+  });
+}
+
+function without(blocks: readonly Uint8Array[], missing: readonly number[]): (Uint8Array | undefined)[] {
+  return blocks.map((block, i) => (missing.includes(i) ? undefined : block));
 }
 
 function describeDerivation(create: () => Kernel): void {

@@ -14,6 +14,14 @@ export interface Outcome {
   messages(): Record<string, unknown>[];
 }
 
+export interface RunOptions {
+  readonly input?: string | Buffer;
+  readonly env?: Record<string, string | undefined>;
+  readonly onStart?: (child: ReturnType<typeof spawn>) => void;
+  /** Another copy of the program than the built one. */
+  readonly main?: string;
+}
+
 export class Workplace {
   readonly folder = mkdtempSync(join(tmpdir(), 'snap-e2e-'));
   readonly environment: Record<string, string>;
@@ -35,9 +43,9 @@ export class Workplace {
     writeFileSync(this.path(path), content);
   }
 
-  run(words: readonly string[], options: { input?: string | Buffer; env?: Record<string, string | undefined>; onStart?: (child: ReturnType<typeof spawn>) => void } = {}): Promise<Outcome> {
+  run(words: readonly string[], options: RunOptions = {}): Promise<Outcome> {
     const env = { ...this.environment, ...options.env };
-    const child = spawn(process.execPath, [MAIN, ...words], { cwd: this.folder, env, stdio: 'pipe' });
+    const child = spawn(process.execPath, [options.main ?? MAIN, ...words], { cwd: this.folder, env, stdio: 'pipe' });
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     child.stdout.on('data', (piece: Buffer) => void out.push(piece));

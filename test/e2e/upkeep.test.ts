@@ -83,6 +83,7 @@ describe('keys', () => {
     const listed = await place.run(['key', 'list', '--json'], { env: withPassword('second') });
     expect(listed.messages()).toEqual([
       expect.objectContaining({ message_type: 'key', kind: 'key file', current: false }), expect.objectContaining({ kind: 'password', current: true }),
+      { message_type: 'keyring', number: 1, current_epoch: 1, epochs: [1] },
     ]);
     const slot = listed.messages()[1]!['id'] as string;
     expect((await place.run(['key', 'remove', slot.slice(0, 8)])).code).toBe(0);
@@ -109,5 +110,12 @@ describe('cache', () => {
     expect((await place.run(['cache', '--remove'], { env })).code).toBe(0);
     expect((await place.run(['cache', '--json'], { env })).messages()).toEqual([]);
     expect(await snapshots()).toHaveLength(2);
+  });
+
+  test('is built again on demand', async () => {
+    const [rebuilt] = (await place.run(['cache', '--rebuild', '--json'])).messages();
+    expect(rebuilt).toMatchObject({ message_type: 'cache', repository_id: expect.any(String), rebuilt: true });
+    expect((await place.run(['cache', '--rebuild'])).err).toMatch(/was built again: [1-9]\d* chunks/);
+    expect((await place.run(['cache', '--rebuild', '--remove'])).code).toBe(2);
   });
 });

@@ -3,7 +3,7 @@ import { SnapError } from '../../src/base/errors.ts';
 import { STAT_RECORD_BYTES } from '../../src/base/native-filesystem.ts';
 import { AbortWatch } from '../../src/engine/abort-watch.ts';
 import type { IngestBatch } from '../../src/engine/engine.ts';
-import { decodeError, encodeError, moveGrant, type Parcel, parcelExtract, parcelFrames, parcelIngest, parcelReply } from '../../src/engine/messages.ts';
+import { decodeError, encodeError, moveGrant, type Parcel, parcelExtract, parcelFrames, parcelIngest, parcelReply, releaseRequest } from '../../src/engine/messages.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
 const random = new SeededRandom(1);
@@ -58,6 +58,19 @@ describe('Every transferred buffer is owned by its message alone', () => {
     const copy = structuredClone(batch);
     expect(expectMoved(parcelExtract(0, batch))).toEqual({ kind: 'extract', slot: 0, batch: copy });
     expect(batch.frames[0]!.stored.length, 'the caller keeps its range').toBe(900);
+  });
+
+  test('and given back when its request is answered', () => {
+    const frames = [1, 2].map(frame => ({ frame, stored: part(20_000), rawLength: 5, codec: 1, flags: 0, chunks: part(72) }));
+    const toOpen = { suite: 1, frameKey: part(32), framePrefix: part(76), type: 'data', frames, wantsContent: true } as const;
+    const stats = part(500 * STAT_RECORD_BYTES);
+    const files: IngestBatch = { kind: 'files', sizeBytes: 9, groups: [{ directory: part(20), names: part(900), stats, count: 500 }] };
+    const piece: IngestBatch = { kind: 'stream', sizeBytes: 9, piece: { stream: 3, bytes: random.bytes(50_000), isLast: false } };
+    for (const parcel of [parcelExtract(0, toOpen), parcelIngest(0, files, []), parcelIngest(0, piece, [])]) {
+      const request = send(parcel);
+      releaseRequest(request);
+      for (const bytes of arraysIn(request)) expect(bytes.buffer.byteLength).toBe(0);
+    }
   });
 
   test('in sealed frames', () => {

@@ -17,6 +17,7 @@ import {
 } from '../../src/format/key-derivation.ts';
 import { sealKeySlot } from '../../src/format/key-slot.ts';
 import { assemblePack } from '../../src/format/pack.ts';
+import { assembleParity, encodeParityHead } from '../../src/format/parity.ts';
 import { sealObject, signBody } from '../../src/format/sealed-object.ts';
 import { encodeContentInterior, encodeContentLeaf, encodeInterior, encodeLeaf, hardLinkGroup, nameHash } from '../../src/format/tree-node.ts';
 import { createFastKernel } from '../../src/kernel/fast.ts';
@@ -81,6 +82,11 @@ const answers: Record<string, (kernel: Kernel) => string> = {
   'content interior': () => toHex(encodeContentInterior([{ sizeBytes: 70_300, id: chunkId }])),
   'pack, suite 1': kernel => toHex(kernel.blake3(concatBytes(assembled(kernel, pack).parts))),
   'tree pack, suite 2': kernel => toHex(kernel.blake3(concatBytes(assembled(kernel, { ...pack, type: 'tree', suite: 2 }).parts))),
+  'erasure code': kernel => toHex(kernel.blake3(concatBytes(kernel.createErasureCode(5, 3).encode([ramp(0, 200), ramp(9, 200), ramp(77, 200), ramp(3, 200), ramp(50, 120)], 200)))),
+  'head of a parity': () => toHex(encodeParityHead({ code: 'cauchy', packType: 'tree', packBytes: 9_000, blockBytes: 4_096, dataChecks: ramp(0, 48), parityChecks: ramp(48, 16) })),
+  'parity': kernel => toHex(kernel.blake3(concatBytes(assembleParity(sealObject({
+    kernel, type: OBJECT_TYPES.parity, epoch: 1, objectId: ramp(0x40, 16), suite: 3, secret, repositoryId, payload: utf8('payload'), random: ramp(0x80, 24),
+  }), [ramp(0, 100), ramp(1, 100)])))),
   'index segment': kernel => toHex(kernel.blake3(encodeIndexSegment([], [packContent(assembled(kernel, pack).table)]))),
 };
 
@@ -111,6 +117,10 @@ const expected: Record<string, string> = {
   'content interior': '820481821a0001129c5820a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf',
   'pack, suite 1': '75cb842d06fea07154887aa2a0e6ca5c53aeb36efff9719768684a9d034253e7',
   'tree pack, suite 2': '2edbcf29cc5f8b0cec872478659887729ead1824fb73177f48c3ee7e2747f635',
+  // Computed by another program, too, from section 7.4 of the format alone.
+  'erasure code': '1c11e2aff2e8797c712a954b94085d7539b0152fcaf7b35297780fa904e89f54',
+  'head of a parity': 'a6010102020319232804191000055830000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f0650303132333435363738393a3b3c3d3e3f',
+  'parity': '4a23a0a885d4b401e176e4e86086bda016671397ed8e204f0fca683e9658128a',
   'index segment': '199f6311f9314c806684c9815aa461a716c2b5b63a5d0ede9c7251f8a1f239cb',
 };
 

@@ -5,9 +5,9 @@ import { decodeHeader, encodeHeader, type Header, OBJECT_TYPES } from '../../src
 import { chunkIdFromBytes, chunkIdFromKey, chunkIdKey, idBytes, isIdText, packIdFromBytes, parsePackId, parseSessionId } from '../../src/format/ids.ts';
 import {
   configName, forgottenName, gcDoneName, gcPlanName, gcSweepName, heartbeatName, keyringName, numberedObjectId, objectIdOf, type ObjectRef, objectTypesOf,
-  packName, parityName, parseObjectName, probeName, rejectedName, revokedName, segmentName, sessionName, slotName, snapshotName,
+  ledgerName, packName, parityName, parseObjectName, probeName, quarantineName, rejectedName, revokedName, segmentName, sessionName, slotName, snapshotName,
 } from '../../src/format/object-names.ts';
-import { parseSegmentId, parseSlotId } from '../../src/format/ids.ts';
+import { parseLedgerId, parseSegmentId, parseSlotId } from '../../src/format/ids.ts';
 import { padmeSize } from '../../src/format/padding.ts';
 import { chunkIds, expectKind, packIds, seeded } from './samples.ts';
 
@@ -49,6 +49,8 @@ function formatRef(ref: ObjectRef): string {
     case 'gc-sweep': return gcSweepName(ref.number, ref.suffix);
     case 'gc-done': return gcDoneName(ref.number, ref.suffix);
     case 'parity': return parityName(ref.id);
+    case 'ledger': return ledgerName(ref.id);
+    case 'quarantine': return quarantineName(ref.id);
     case 'probe': return probeName(ref.random);
   }
 }
@@ -72,6 +74,8 @@ describe('object names', () => {
     [gcSweepName(9_999_999_999), { kind: 'gc-sweep', number: 9_999_999_999, suffix: '' }],
     [gcDoneName(3, '0011223344556677'), { kind: 'gc-done', number: 3, suffix: '0011223344556677' }],
     [parityName(parsePackId(HEX)), { kind: 'parity', id: HEX }],
+    [quarantineName(parsePackId(HEX)), { kind: 'quarantine', id: HEX }],
+    [ledgerName(parseLedgerId(HEX)), { kind: 'ledger', id: HEX }],
     [probeName(HEX), { kind: 'probe', random: HEX }],
   ])('parses %s back', (name, ref) => {
     expect(parseObjectName(name)).toEqual(ref);
@@ -147,7 +151,7 @@ describe('header', () => {
   it('of an unknown version, suite, type or flag is unsupported, not damaged (fault 52)', () => {
     expectKind(() => decodeHeader(changed(objectHeader, 4, 2)), 'unsupported', /version 2/);
     expectKind(() => decodeHeader(changed(objectHeader, 5, 4)), 'unsupported', /suite 4/);
-    expectKind(() => decodeHeader(changed(objectHeader, 6, 31)), 'unsupported', /type 31/);
+    expectKind(() => decodeHeader(changed(objectHeader, 6, 99)), 'unsupported', /type 99/);
     expectKind(() => decodeHeader(changed(objectHeader, 7, 2)), 'unsupported', /flags 2/);
   });
 

@@ -14,13 +14,15 @@ import { decodeConfig } from '../../src/format/config.ts';
 import { decodePayload } from '../../src/format/frame.ts';
 import { decodeDone, decodePlan, decodeSweep, encodeDone, encodePlan, encodeSweep, packPackIds, unpackPackIds } from '../../src/format/gc-documents.ts';
 import { decodeHeader, encodeHeader, HEADER_BYTES, OBJECT_TYPES } from '../../src/format/header.ts';
-import { idBytes, parseRunId, parseSessionId, parseSlotId, type PackId } from '../../src/format/ids.ts';
+import { idBytes, parseLedgerId, parsePackId, parseRunId, parseSessionId, parseSlotId, type PackId } from '../../src/format/ids.ts';
 import { decodeIndexSegment, unpackSegment } from '../../src/format/index-segment.ts';
 import { deriveXObjectKey } from '../../src/format/key-derivation.ts';
 import { decodeSlotParameters, decodeSlotSecrets, parseKeySlot } from '../../src/format/key-slot.ts';
 import { decodeKeyring } from '../../src/format/keyring.ts';
+import { decodeLedger, encodeLedger, ledgerRecords } from '../../src/format/ledger.ts';
 import { parseObjectName } from '../../src/format/object-names.ts';
 import { openPackHead, openPackTail, packHeadBytes, packTailBytes } from '../../src/format/pack.ts';
+import { decodeParityHead, encodeParityHead, parityHeadBytes } from '../../src/format/parity.ts';
 import { decodePackTable, encodePackTable, findDuplicateChunks, firstChunks } from '../../src/format/pack-table.ts';
 import { openObject, padPayload, sealBytes, splitSigned, unpadPayload } from '../../src/format/sealed-object.ts';
 import { decodeHeartbeat, decodeSession, encodeHeartbeat, encodeSession } from '../../src/format/session.ts';
@@ -112,6 +114,8 @@ function bodies(repository: OpenRepository, stored: ReadonlyMap<string, Uint8Arr
   const segment = open('index/')[0]!;
   const session = { ...OWNER, startedAt: 1 };
   const pins = [{ snapshotId: parseSessionId('ab'.repeat(16)), rootNodes: [] }];
+  const ledgerId = parseLedgerId('55'.repeat(16));
+  const checks = ['11', '22'].map(digits => ({ packId: parsePackId(digits.repeat(16)), checkedAt: 2 ** 41, result: 'good', detail: 'data' } as const));
   const packIds = packPackIds(['11'.repeat(16), '22'.repeat(16)] as PackId[]);
   return [
     { name: 'config', seeds: [objects.openSigned('config', stored.get('config')!).body], decode: decodeConfig },
@@ -123,11 +127,24 @@ function bodies(repository: OpenRepository, stored: ReadonlyMap<string, Uint8Arr
     { name: 'gc sweep', seeds: [encodeSweep({ packs: packIds, planDigest: new Uint8Array(32), createdAt: 5 })], decode: decodeSweep },
     { name: 'gc done', seeds: [encodeDone({ createdAt: 5 })], decode: decodeDone },
     { name: 'tombstone', seeds: [encodeTombstone({ planNumber: 1, createdAt: 5 })], decode: decodeTombstone },
-    { name: 'forgotten marker', seeds: [encodeForgotten({ reason: 'policy', createdAt: 5, recordDigest: new Uint8Array(32) })], decode: decodeForgotten },
+    { name: 'forgotten marker', seeds: [encodeForgotten({ reason: 'policy', createdAt: 5, recordDigest: new Uint8Array(32) }), encodeForgotten({ reason: 'policy', createdAt: 5, snapshot: new Uint8Array(9) })], decode: decodeForgotten },
+    { name: 'ledger', seeds: [encodeLedger([ledgerId], checks), encodeLedger([], [])], decode: bytes => [...ledgerRecords(decodeLedger(bytes))] },
     { name: 'snapshot', seeds: open('snapshots/'), decode: decodeSnapshot },
+    { name: 'head of a parity', seeds: parityHeads(), decode: decodeParityHead },
+    { name: 'header of a parity', seeds: [parityHeader()], decode: parityHeadBytes },
     { name: 'index segment', seeds: open('index/'), decode: bytes => unpackSegment(decodeIndexSegment(bytes)) },
     { name: 'segment in the cache', seeds: [decodeIndexSegment(segment).chunks], decode: bytes => readClaims(segmentWith(segment, bytes)) },
   ];
+}
+
+function parityHeads(): Uint8Array[] {
+  const head = { code: 'cauchy', packType: 'data', blockBytes: 4096 } as const;
+  const checks = (blocks: number): Uint8Array => new Uint8Array(16 * blocks).fill(blocks);
+  return [encodeParityHead({ ...head, packBytes: 65_536, dataChecks: checks(16), parityChecks: checks(1) }), encodeParityHead({ ...head, packBytes: 9000, dataChecks: checks(3), parityChecks: checks(9) })];
+}
+
+function parityHeader(): Uint8Array {
+  return encodeHeader({ type: OBJECT_TYPES.parity, suite: 3, isCompressed: false, epoch: 1, objectId: new Uint8Array(16).fill(7), random: new Uint8Array(24), sealedBytes: 400 });
 }
 
 function segmentWith(payload: Bytes, chunks: Bytes): ReturnType<typeof toSegmentContent> {

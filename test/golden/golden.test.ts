@@ -72,12 +72,12 @@ describe.each(GOLDEN_NAMES)('%s', name => {
     expect(snapshots[1]!.snapshot.parent).toBe(snapshots[0]!.id);
   });
 
-  test('has no damage, down to the last byte, and verifying it changes nothing', async () => {
+  test('has no damage, down to the last byte, and verifying it changes nothing but the ledger', async () => {
     const backend = goldenBackend(name);
     const before = backend.snapshotState();
     const report = await verifyAll(await open(backend, record));
     expect(report).toMatchObject({ status: 'complete', findings: [], snapshots: 2, packs: 5, packsRead: 5, segments: 2, unusedBytes: 0 });
-    expect(backend.snapshotState()).toEqual(before);
+    expect(new Map([...backend.snapshotState()].filter(([object]) => !object.startsWith('ledger/')))).toEqual(before);
   });
 
   test.each([['older', 0], ['newer', 1]] as const)('restores its %s snapshot to the recorded tree', async (_, index) => {
@@ -128,7 +128,8 @@ describe.each(GOLDEN_NAMES)('%s', name => {
     await verifyAll(await open(backend, record, cache));
     const used = await verifyAll(await open(backend, record, cache));
     const fresh = await verifyAll(await open(backend, record));
-    expect({ ...fresh, durationMs: 0 }).toEqual({ ...used, durationMs: 0 });
+    const at = { durationMs: 0, coverage: undefined }; // which says when the last of them was
+    expect({ ...fresh, ...at }).toEqual({ ...used, ...at });
   });
 });
 

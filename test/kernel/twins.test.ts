@@ -10,6 +10,27 @@ const portable = createPortableKernel();
 const bytes = (maxLength: number, minLength = 0): fc.Arbitrary<Uint8Array<ArrayBuffer>> =>
   fc.uint8Array({ minLength, maxLength }).map(array => new Uint8Array(array));
 
+const erasures = fc.record({ dataBlocks: fc.integer({ min: 1, max: 254 }), parityShare: fc.double({ min: 0, max: 1, noNaN: true }), blockBytes: fc.integer({ min: 1, max: 9000 }), seed: fc.nat(1e6) })
+  .chain(({ dataBlocks, parityShare, blockBytes, seed }) => {
+    const parityBlocks = 1 + Math.floor(parityShare * Math.min(20, 254 - dataBlocks));
+    const all = Array.from({ length: dataBlocks + parityBlocks }, (_, i) => i);
+    return fc.record({
+      dataBlocks: fc.constant(dataBlocks), parityBlocks: fc.constant(parityBlocks), blockBytes: fc.constant(blockBytes), seed: fc.constant(seed),
+      lastBytes: fc.integer({ min: 0, max: blockBytes }), order: fc.shuffledSubarray(all, { minLength: all.length, maxLength: all.length }),
+    });
+  });
+
+function padded(block: Uint8Array, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes.set(block);
+  return bytes;
+}
+
+function expectSameBlocks(one: readonly Uint8Array[], other: readonly Uint8Array[]): void {
+  expect(one.length).toBe(other.length);
+  one.forEach((block, i) => { if (compareBytes(block, other[i]!) !== 0) expect.fail(`block ${i} differs`); });
+}
+
 describe('The fast and the portable kernel agree', () => {
   const key = randomBytes(32, 1);
   const data = randomBytes(300_000, 2);
@@ -43,6 +64,23 @@ describe('The fast and the portable kernel agree', () => {
   it.each([1, 2] as const)('on suite %i for a whole frame', suite => {
     const sealed = fast.createAead(suite, key).seal(key.subarray(0, 12), key, data);
     expect(compareBytes(portable.createAead(suite, key).open(key.subarray(0, 12), key, sealed)!, data)).toBe(0);
+  });
+
+  it('on parity and reconstructed blocks, for any counts, sizes and missing blocks', () => {
+    fc.assert(fc.property(erasures, ({ dataBlocks, parityBlocks, blockBytes, lastBytes, seed, order }) => {
+      const source = randomBytes(dataBlocks * blockBytes, seed);
+      const blocks = Array.from({ length: dataBlocks }, (_, i) => source.subarray(i * blockBytes, (i + 1) * blockBytes - (i === dataBlocks - 1 ? blockBytes - lastBytes : 0)));
+      const codes = [fast, portable].map(kernel => kernel.createErasureCode(dataBlocks, parityBlocks));
+      const [parity, same] = codes.map(code => code.encode(blocks, blockBytes));
+      expectSameBlocks(parity!, same!);
+      // Any `parityBlocks` of all blocks, of data and parity alike, are lost.
+      const lost = new Set(order.slice(0, parityBlocks));
+      const data = blocks.map((block, i) => (lost.has(i) ? undefined : block));
+      const left = parity!.map((block, i) => (lost.has(dataBlocks + i) ? undefined : block));
+      const restored = codes.map(code => code.reconstruct(data, left, blockBytes));
+      const wanted = blocks.flatMap((block, i) => (lost.has(i) ? [padded(block, blockBytes)] : []));
+      for (const each of restored) expectSameBlocks(each, wanted);
+    }), { numRuns: 25 });
   });
 
   it('on HKDF and HMAC', () => {

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { SnapError } from '../../src/base/errors.ts';
 import { parseSnapshotId } from '../../src/format/ids.ts';
 import type { Entry } from '../../src/format/tree-node.ts';
+import type { Snapshot } from '../../src/format/snapshot.ts';
+import { isDamage } from '../../src/repository/damage.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { PackReader } from '../../src/repository/pack-reader.ts';
 import { establishView } from '../../src/repository/session-view.ts';
@@ -54,4 +56,25 @@ async function describe(repository: OpenRepository, packs: PackReader, trees: Tr
     }
   }
   return `file:${entry.sizeBytes}:${hash.digest('hex')}`;
+}
+
+/** Path (latin1 of its bytes) to content, as in `SnapshotContent`, of what can be read; files of which a part is missing are left out. */
+export type ReadableFiles = ReadonlyMap<string, string>;
+
+/** What is damaged or missing is passed over. */
+export async function readableFiles(repository: OpenRepository, { components }: Snapshot): Promise<ReadableFiles> {
+  const packs = new PackReader(repository);
+  const trees = new TreeReader(repository, packs);
+  const content: SnapshotContent = new Map();
+  const visit = async (path: string, entry: Entry): Promise<void> => {
+    if (entry.flags === 0 || entry.type === 'directory') await describe(repository, packs, trees, entry).then(text => content.set(path, text), ignoreDamage);
+    if (entry.directoryNode === undefined) return;
+    for await (const child of trees.entries(entry.directoryNode, { onDamage: () => undefined })) await visit(`${path}/${Buffer.from(child.name).toString('latin1')}`, child);
+  };
+  for (const { sourcePath, root } of components) await visit(Buffer.from(sourcePath).toString('latin1'), root);
+  return content;
+}
+
+function ignoreDamage(error: unknown): void {
+  if (!isDamage(error)) throw error;
 }

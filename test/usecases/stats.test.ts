@@ -104,10 +104,10 @@ describe('statistics', () => {
   test('read every distinct tree node once, whatever number of snapshots reaches it', async () => {
     const { backend } = await sample();
     const repository = await reopen(backend);
-    const reads = vi.spyOn(TreeReader.prototype, 'node');
+    const reads = vi.spyOn(TreeReader.prototype, 'nodesAt');
     onTestFinished(() => { reads.mockRestore(); });
     await stats(repository, await listSnapshots(repository), { owner: OWNER });
-    const read = reads.mock.calls.map(([id]) => toHex(id));
+    const read = reads.mock.calls.flatMap(([places]) => places.map(({ id }) => toHex(id)));
     expect(read.length).toBeGreaterThan(8);
     expect(new Set(read).size).toBe(read.length);
   });

@@ -1,8 +1,11 @@
 import { hostname } from 'node:os';
+import { SnapError } from '../../base/errors.ts';
+import { parsePackId, parseSnapshotId, type PackId } from '../../format/ids.ts';
 import { backup } from '../../usecases/backup.ts';
 import type { BackupOptions } from '../../usecases/backup-run.ts';
-import { resolveSnapshot } from '../../usecases/select-snapshots.ts';
-import { verify } from '../../usecases/verify.ts';
+import type { JobContext } from '../../usecases/events.ts';
+import { addParity } from '../../usecases/parity.ts';
+import { validateBackup, type ValidateOptions } from '../../usecases/validate-backup.ts';
 import { engineFactory, sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
 import { chooseSource } from '../compose-files.ts';
 import type { BACKUP_FLAGS } from '../flags.ts';
@@ -20,10 +23,15 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
   // Opening the repository mostly waits for the password to be stretched; the walk uses that time.
   const [result] = await Promise.all([
     withRepository(context, job.context, async repository => {
-      const report = await backup(repository, source, { ...backupOptions(context), series }, job.context);
+      const packs = new Set<PackId>();
+      const knownSegments = new Set(repository.cache.chunks.segments());
+      const report = await backup(repository, source, { ...backupOptions(context), series }, notingPacks(job.context, packs));
       const shown = job.show(report);
-      return flags.validate && report.snapshotId !== undefined ? worst(shown, await validate(context, repository, report.snapshotId, job)) : shown;
-    }, true),
+      if (report.snapshotId === undefined) return shown;
+      const validated = flags.validate ? await validate(context, repository, { snapshotId: parseSnapshotId(report.snapshotId), packs, knownSegments }, job) : 'complete';
+      const withParity = flags.parity !== undefined && packs.size > 0 ? await protect(repository, flags.parity, packs, job) : 'complete';
+      return worst(shown, validated, withParity);
+    }, { tidies: true }),
     source.kind === 'tree' ? source.walkAhead(ENTRIES_AHEAD) : undefined,
   ]);
   return result;
@@ -32,14 +40,38 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
 /** About 12 MiB of names and stat records. */
 const ENTRIES_AHEAD = 100_000;
 
-/** Reads back what the new snapshot needs, old content included. */
-async function validate(context: VerbContext<typeof BACKUP_FLAGS>, repository: OpenRepository, id: string, job: Job): Promise<Result> {
-  job.note('Reading the data of the new snapshot back');
+/** Reads back what was just written. The snapshot is saved and shown before, so it is known whatever happens here. */
+async function validate(
+  context: VerbContext<typeof BACKUP_FLAGS>, repository: OpenRepository, written: Pick<ValidateOptions, 'snapshotId' | 'packs' | 'knownSegments'>, job: Job,
+): Promise<Result> {
+  job.note('Reading back what was written');
   job.begin();
-  return job.show(await verify(repository, {
-    engines: engineFactory(context.flags.readConcurrency), owner: sessionOwner(context), readData: true,
-    snapshot: await resolveSnapshot(repository, id, {}, { signal: context.signal }),
-  }, job.context));
+  const options = { engines: engineFactory(context.flags.readConcurrency), owner: sessionOwner(context), ...written };
+  return job.show(await validateBackup(repository, options, job.context));
+}
+
+function notingPacks(context: JobContext, packs: Set<PackId>): JobContext {
+  return {
+    ...context,
+    onEvent: event => {
+      if (event.type === 'pack-written') packs.add(parsePackId(event.packId));
+      context.onEvent?.(event);
+    },
+  };
+}
+
+/** The snapshot is there whatever happens here, so a failure makes the run one that was done in part; the next `snap parity` completes it. */
+async function protect(repository: OpenRepository, share: number, packs: ReadonlySet<PackId>, job: Job): Promise<Result> {
+  job.note('Adding parity to the new packs');
+  job.begin();
+  try {
+    return job.show(await addParity(repository, { share, packs, verify: false, dryRun: false }, job.context));
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.kind === 'cancelled' || error.kind === 'internal') throw error;
+    const message = `The snapshot is complete, but not all of its new packs have parity: ${error.message}`;
+    job.context.onEvent?.({ type: 'problem-found', path: undefined, during: 'parity', code: error.code, message });
+    return 'partial';
+  }
 }
 
 function backupOptions(context: VerbContext<typeof BACKUP_FLAGS>): Omit<BackupOptions, 'series'> {

@@ -1,13 +1,18 @@
 import { formatSize } from '../../base/units.ts';
-import { cacheFolders, cachesDirectory, removeRepositoryCache } from '../compose.ts';
+import { SnapError } from '../../base/errors.ts';
+import { fillCache } from '../../usecases/fill-cache.ts';
+import { cacheFolders, cachesDirectory, removeRepositoryCache, withRepository } from '../compose.ts';
 import type { CACHE_FLAGS } from '../upkeep-flags.ts';
-import { runJob } from '../job.ts';
+import { runJob, type Job } from '../job.ts';
 import { jsonTime, localTime, printable } from '../printable.ts';
 import { formatTable } from '../text-table.ts';
 import type { RunVerb, VerbContext } from '../verb.ts';
 
 export const runCache: RunVerb<typeof CACHE_FLAGS> = context => runJob(context, async job => {
-  if (context.flags.remove) await remove(context, removed => job.note(removed));
+  const { flags } = context;
+  if (flags.remove && flags.rebuild) throw new SnapError('USAGE', '--remove and --rebuild exclude each other');
+  if (flags.remove) await remove(context, removed => job.note(removed));
+  else if (flags.rebuild) await rebuild(context, job);
   else list(context);
   return 'complete' as const;
 });
@@ -31,4 +36,14 @@ async function remove(context: VerbContext<typeof CACHE_FLAGS>, note: (text: str
   const { id, location } = await removeRepositoryCache(context, { signal: context.signal });
   if (context.globals.json) context.terminal.out(JSON.stringify({ message_type: 'cache', repository_id: id, location, removed: true }));
   else note(`The cache of repository ${id} was removed`);
+}
+
+function rebuild(context: VerbContext<typeof CACHE_FLAGS>, job: Job): Promise<void> {
+  return withRepository(context, job.context, async repository => {
+    const { chunks } = await fillCache(repository, { signal: context.signal });
+    const { location, sizeBytes } = repository.cache.describe();
+    const { repositoryId } = repository.config;
+    if (context.globals.json) context.terminal.out(JSON.stringify({ message_type: 'cache', repository_id: repositoryId, location, size: sizeBytes, rebuilt: true }));
+    else job.note(`The cache of repository ${repositoryId} was built again: ${chunks} chunks, ${formatSize(sizeBytes)}`);
+  }, { dropsCache: true });
 }

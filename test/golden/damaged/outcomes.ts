@@ -7,7 +7,7 @@ import { SnapError } from '../../../src/base/errors.ts';
 import { MemoryBackend, type MemoryState } from '../../../src/backend/memory.ts';
 import { exitCodeOfError, exitCodeOfResult, failureOf, resultOf } from '../../../src/cli/outcome.ts';
 import type { Finding } from '../../../src/usecases/events.ts';
-import type { BackupReport, RestoreReport, VerifyReport } from '../../../src/usecases/reports.ts';
+import type { BackupReport, RepairReport, RestoreReport, VerifyReport } from '../../../src/usecases/reports.ts';
 import { verify } from '../../../src/usecases/verify.ts';
 import { goldenRecord } from '../../support/golden.ts';
 import { backupPath, engines, OWNER } from '../../support/memory-repository.ts';
@@ -25,10 +25,10 @@ export interface Outcome {
   readonly after: string;
 }
 
-type Report = VerifyReport | RestoreReport | BackupReport;
-type Run<R extends Report> = { readonly exitCode: number } & ({ readonly report: R } | { readonly error: SnapError });
+type Report = VerifyReport | RestoreReport | BackupReport | RepairReport;
+export type Run<R extends Report> = { readonly exitCode: number } & ({ readonly report: R } | { readonly error: SnapError });
 
-export async function outcomeOf(base: Base, victim: Victim, damage: Damage, state: MemoryState): Promise<Outcome> {
+export async function outcomeOf(base: Base, victim: Victim, damage: Damage, state: MemoryState): Promise<{ readonly texts: Outcome; readonly data: Run<VerifyReport> }> {
   const plain = await verifyState(state, false);
   const full = await verifyState(state, true);
   const restored = await restoreState(base, victim, state);
@@ -40,7 +40,8 @@ export async function outcomeOf(base: Base, victim: Victim, damage: Damage, stat
   if (damage.costsNothing) expect([restored.run.exitCode, saved.exitCode]).toEqual([0, 0]);
   for (const run of [plain, full, restored.run, saved, after]) checkMessages(run);
   if (damage.title !== 'missing') checkNamed(full, victim);
-  return { verify: verifyText(plain), readData: verifyText(full), restore: restoreText(restored), backup: backupText(saved), after: verifyText(after) };
+  const texts = { verify: verifyText(plain), readData: verifyText(full), restore: restoreText(restored), backup: backupText(saved), after: verifyText(after) };
+  return { texts, data: full };
 }
 
 export function verifyState(state: MemoryState, readData: boolean, open = reopenState): Promise<Run<VerifyReport>> {
@@ -48,7 +49,7 @@ export function verifyState(state: MemoryState, readData: boolean, open = reopen
 }
 
 /** @throws everything that is no refusal in words */
-async function attempt<R extends Report>(work: () => Promise<R>): Promise<Run<R>> {
+export async function attempt<R extends Report>(work: () => Promise<R>): Promise<Run<R>> {
   try {
     const report = await work();
     return { exitCode: exitCodeOfResult(resultOf(report)), report };
@@ -138,7 +139,7 @@ function checkNamed(run: Run<VerifyReport>, { name, other, freeName }: Victim): 
 
 // --- texts ---
 
-function verifyText(run: Run<VerifyReport>): string {
+export function verifyText(run: Run<VerifyReport>): string {
   if ('error' in run) return refusal(run.error);
   const { findings } = run.report;
   const damages = findings.filter(({ severity }) => severity === 'damage');
@@ -163,6 +164,6 @@ function backupText(run: Run<BackupReport>): string {
   return 'error' in run ? refusal(run.error) : `${run.exitCode} ${run.report.status}`;
 }
 
-function refusal({ code, kind }: SnapError): string {
+export function refusal({ code, kind }: SnapError): string {
   return `${exitCodeOfError(code, kind)} \`${code}\``;
 }

@@ -17,7 +17,9 @@ import { loadSnapshots, type SnapshotRecord } from '../../../src/repository/snap
 import { compilePatterns } from '../../../src/sources/path-patterns.ts';
 import type { PathMatcher } from '../../../src/usecases/selection.ts';
 import { goldenBackend, goldenCredential, goldenRecord, goldenState } from '../../support/golden.ts';
-import { backupPath, kernel, OWNER } from '../../support/memory-repository.ts';
+import { addParity } from '../../../src/usecases/parity.ts';
+import { verify } from '../../../src/usecases/verify.ts';
+import { backupPath, engines, kernel, OWNER } from '../../support/memory-repository.ts';
 import { restoreTo } from '../../support/read-jobs.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { recordTree, type RecordedTree } from '../generate/record-tree.mjs';
@@ -62,13 +64,15 @@ export interface Base {
   readonly goldenSnapshot: SnapshotId;
   readonly newestSnapshot: SnapshotId;
   readonly repository: OpenRepository;
+  /** The same with parity, and two ledgers of earlier checks. */
+  readonly withExtras: MemoryState;
 }
 
 /** As good as random, but no object has it. */
 const ID = 'c0ffee'.padEnd(32, '0');
 
-export function reopenState(backend: MemoryBackend, cache = openMemoryCache()): Promise<OpenRepository> {
-  return openRepository(backend, goldenCredential(RECORD), { kernel, clock: systemClock, random: new SeededRandom(77) }, async () => cache);
+export function reopenState(backend: MemoryBackend, cache = openMemoryCache(), seed = 77): Promise<OpenRepository> {
+  return openRepository(backend, goldenCredential(RECORD), { kernel, clock: systemClock, random: new SeededRandom(seed) }, async () => cache);
 }
 
 /** A golden repository in use: its tree was restored to `source` and backed up again, by the same host. */
@@ -79,8 +83,11 @@ export async function makeBase(source: string): Promise<Base> {
   await restoreTo(repository, source, { snapshot: second.id, path: RECORD.sourcePath, setsOwner: false, exclude: EXCLUDE });
   const { snapshotId } = await backupPath(repository, source, { owner: { ...OWNER, hostId: second.snapshot.hostId } });
   await establishView(repository);
+  const state = backend.snapshotState();
+  await addParity(repository, { share: 0.1, dryRun: false, verify: false });
+  for (let i = 0; i < 2; i++) await verify(repository, { engines, owner: OWNER, readData: true });
   return {
-    state: backend.snapshotState(), source, tree: recordTree(source), oldestSnapshot: first.id, goldenSnapshot: second.id,
+    state, withExtras: backend.snapshotState(), source, tree: recordTree(source), oldestSnapshot: first.id, goldenSnapshot: second.id,
     newestSnapshot: snapshotId! as SnapshotId, repository,
   };
 }
@@ -137,7 +144,14 @@ function leftovers(base: Base): Victim[] {
     return { title, name, other, freeName, state: new Map([...base.state, ...made]), restored: 'golden', isSmall: true, places };
   };
   const stray = { bytes: utf8('not ours\n'), storedAt: systemClock.now() };
+  const made = (title: string, names: readonly string[]): Victim => ({
+    title, name: names[0]!, other: names[1], freeName: names[0]!.replace(/[0-9a-f]{32}$/, ID), state: base.withExtras, restored: 'golden', isSmall: true,
+    places: bodyPlaces(base.withExtras.get(names[0]!)!.bytes.length),
+  });
+  const extras = (prefix: string): string[] => [...base.withExtras.keys()].filter(name => name.startsWith(prefix)).sort();
   return [
+    made('parity', extras('parity/')),
+    made('ledger', extras('ledger/')),
     victim('session', `sessions/${ID}`, [sessionName(a), session], [sessionName(b), session]),
     victim('gc plan that is not done', gcPlanName(3), [gcPlanName(1), plan], [gcPlanName(2), plan], [gcDoneName(2), done]),
     victim('gc sweep', gcSweepName(3), [gcSweepName(1), sweep], [gcSweepName(2), sweep], [gcPlanName(1), plan], [gcPlanName(2), plan]),

@@ -1,0 +1,48 @@
+/** The built program on an S3 server. */
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { FakeS3, type FakeS3Options } from '../support/fake-s3.ts';
+import { temporaryDirectory } from '../support/memory-repository.ts';
+import { snap } from '../support/snap-cli.ts';
+import { dailyRound, writeFiles } from './daily-round.ts';
+
+async function startFake(options: FakeS3Options = {}): Promise<FakeS3> {
+  const fake = await FakeS3.start(options);
+  onTestFinished(() => fake.close());
+  return fake;
+}
+
+const credentials = { AWS_ACCESS_KEY_ID: 'fake-key', AWS_SECRET_ACCESS_KEY: 'fake-secret', AWS_CONFIG_FILE: '/nonexistent' };
+
+test('a day with a repository in a bucket', { timeout: 240_000 }, async () => {
+  const fake = await startFake();
+  await dailyRound('s3://bucket/deep/prefix', { ...credentials, AWS_ENDPOINT_URL: fake.endpoint });
+});
+test('a day on a server without create-only writes, in a bucket that is made', { timeout: 240_000 }, async () => {
+  const fake = await startFake({ conditions: '501' });
+  await dailyRound(fake.location('repository', 'another'));
+});
+
+describe('roles', () => {
+  test('a writer needs no right to delete, a reader none to write', { timeout: 240_000 }, async () => {
+    const fake = await startFake();
+    const place = temporaryDirectory();
+    const source = join(place, 'source');
+    writeFiles(source, 2);
+    const cli = { repository: fake.location(), cache: join(place, 'cache'), password: '', env: { SNAP_KEY_FILE: join(place, 'key') } };
+    const well = async (...words: string[]): Promise<void> => {
+      const result = await snap(words, cli);
+      expect(result, `${words.join(' ')}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
+    };
+    await well('init');
+    fake.denies = operation => operation === 'DELETE';
+    await well('backup', source);
+    await well('backup', source);
+    fake.denies = operation => operation === 'DELETE' || operation === 'PUT';
+    await well('snapshots');
+    await well('ls', 'latest', source);
+    await well('verify', '--read-data');
+    await well('restore', `latest:${source}`, '--target', join(place, 'target'));
+    expect(await snap(['backup', source], cli)).toMatchObject({ code: 1, stderr: expect.stringContaining('Access Denied') as string });
+  });
+});

@@ -1,0 +1,287 @@
+/**
+ * Watches every change of the storage and says when a promise breaks: closure (I2), order of writing (I1), names (I3), and that
+ * nothing is deleted or revoked without the document that allows it (I5, I6). It decodes the stored bytes with the codecs of the
+ * format and keeps its own books; it uses none of the code that decides about sessions, indexes, marks or sweeps.
+ */
+import { createHash } from 'node:crypto';
+import { equalBytes, toHex, viewOf, type Bytes } from '../../src/base/bytes.ts';
+import { encodeFramePrefix, FrameCipher, openFrame } from '../../src/format/frame.ts';
+import { decodePlan, decodeSweep, unpackPackIds } from '../../src/format/gc-documents.ts';
+import { decodeHeader, OBJECT_TYPES } from '../../src/format/header.ts';
+import { decodeIndexSegment } from '../../src/format/index-segment.ts';
+import type { SnapshotId } from '../../src/format/ids.ts';
+import { forgottenName, gcPlanName, gcSweepName, parseObjectName, rejectedName, revokedName, snapshotName, type NumberedName, type ObjectRef } from '../../src/format/object-names.ts';
+import { openPackHead } from '../../src/format/pack.ts';
+import { TABLE_CHUNK_BYTES, tableFrameAt } from '../../src/format/pack-table.ts';
+import { decodeSnapshot } from '../../src/format/snapshot.ts';
+import { decodeNode, type Entry } from '../../src/format/tree-node.ts';
+import type { OpenRepository } from '../../src/repository/opened-repository.ts';
+import type { SimulatedStore, StoreObserver } from './simulated-store.ts';
+
+/** 'data:' or 'tree:' and the ID in hexadecimal digits. */
+type ChunkKey = string;
+
+interface KnownPack {
+  readonly chunks: readonly ChunkKey[];
+  isThere: boolean;
+  /** Segments that are there and list it. */
+  segments: number;
+}
+
+export class PromiseCheck implements StoreObserver {
+  readonly #repository: OpenRepository;
+  readonly #store: SimulatedStore;
+  readonly #isConditional: boolean;
+  readonly problems: string[] = [];
+  /** Digest of what was ever written under each name. */
+  readonly #digests = new Map<string, string>();
+  readonly #packs = new Map<string, KnownPack>();
+  readonly #segments = new Map<string, readonly string[]>();
+  /** In how many packs that exist and are indexed each chunk lies. */
+  readonly #copies = new Map<ChunkKey, number>();
+  /** What each tree node refers to. */
+  readonly #nodes = new Map<ChunkKey, readonly ChunkKey[]>();
+  readonly #roots = new Map<string, readonly ChunkKey[]>();
+  /** What every valid snapshot reaches. */
+  readonly #valid = new Map<string, ReadonlySet<ChunkKey>>();
+  readonly #allowedDeletions = new Set<string>();
+
+  /** `repository` is used for its keys only. */
+  constructor(repository: OpenRepository, store: SimulatedStore, isConditional: boolean) {
+    this.#repository = repository;
+    this.#store = store;
+    this.#isConditional = isConditional;
+  }
+
+  validSnapshots(): string[] {
+    return [...this.#valid.keys()];
+  }
+
+  /** Packs in which nothing is needed. */
+  unneededPacks(): string[] {
+    const needed = new Set([...this.#valid.values()].flatMap(keys => [...keys]));
+    return [...this.#packs].filter(([, { isThere, chunks }]) => isThere && !chunks.some(key => needed.has(key))).map(([id]) => id);
+  }
+
+  created(name: string, bytes: Bytes, before: Bytes | undefined): void {
+    const ref = parseObjectName(name);
+    if (ref === undefined) return this.#complain(`a stray object '${name}' was written`);
+    if (ref.kind === 'probe') return;
+    this.#checkName(name, ref, bytes, before);
+    switch (ref.kind) {
+      case 'pack': return this.#addPack(ref, bytes);
+      case 'segment': return this.#addSegment(ref.id, this.#open(name, bytes));
+      case 'snapshot': return this.#addSnapshot(ref.id, name, bytes);
+      case 'forgotten':
+      case 'rejected': return this.#refresh(ref.id);
+      case 'gc-sweep': return this.#addSweep(name, ref, bytes);
+      case 'gc-done': return this.#checkDone(name, ref);
+      default:
+    }
+  }
+
+  removed(name: string, bytes: Bytes): void {
+    const ref = parseObjectName(name);
+    switch (ref?.kind) {
+      case 'pack': return this.#removePack(ref.id);
+      case 'segment': return this.#removeSegment(ref.id);
+      case 'snapshot': return this.#removeSnapshot(ref.id, bytes);
+      case 'forgotten':
+      case 'rejected':
+      case 'revoked': return this.#complain(`'${name}' was removed, and with it the knowledge that the session is dead`);
+      case 'gc-plan':
+      case 'gc-sweep':
+      case 'gc-done': return this.#checkRemovedDocument(name, ref);
+      default:
+    }
+  }
+
+  #complain(problem: string): void {
+    this.problems.push(problem);
+  }
+
+  /** I3. A tombstone may come where a record was once, after the marker that it was forgotten. */
+  #checkName(name: string, ref: ObjectRef, bytes: Bytes, before: Bytes | undefined): void {
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    const known = this.#digests.get(name);
+    this.#digests.set(name, digest);
+    if (known === undefined || known === digest) return;
+    const isMark = ref.kind === 'forgotten' || ref.kind === 'revoked' || ref.kind === 'rejected' || ref.kind === 'gc-done';
+    // Without create-only writes marks of two runs that say the same replace each other, which changes nothing.
+    if (isMark && !this.#isConditional) return;
+    const isLateTombstone = ref.kind === 'snapshot' && before === undefined && this.#has(forgottenName(ref.id)) && decodeHeader(bytes).type === OBJECT_TYPES.tombstone;
+    // A run that slept until its plan was done and removed may write documents of it, as long as it deletes nothing for them.
+    const isLateDocument = (ref.kind === 'gc-sweep' || ref.kind === 'gc-done') && before === undefined && !this.#has(gcPlanName(ref.number, ref.suffix));
+    if (!isLateTombstone && !isLateDocument) this.#complain(`'${name}' was written twice with different bytes`);
+  }
+
+  // --- packs and segments ---
+
+  #addPack({ type, id }: ObjectRef & { kind: 'pack' }, bytes: Bytes): void {
+    const { kernel, keys } = this.#repository;
+    const table = openPackHead(bytes, { kernel, repositoryId: keys.repositoryId, type, id, sizeBytes: bytes.length, rootOf: epoch => keys.packRoot(type, epoch) });
+    const cipher = new FrameCipher(kernel.createAead(table.suite, keys.packKeys(table).frameKey), encodeFramePrefix(table, keys.repositoryId));
+    const hasher = type === 'tree' ? keys.treeHasher : kernel.createHasher(keys.content.idKeyData);
+    const chunks: ChunkKey[] = [];
+    const records = viewOf(table.chunks);
+    let record = 0;
+    for (let number = 0; number < table.frameCount; number++) {
+      const frame = tableFrameAt(table, number);
+      const content = openFrame(kernel, cipher, { ...frame, number }, bytes.subarray(frame.offset, frame.offset + frame.storedLength)).slice();
+      let at = 0;
+      for (let left = frame.chunkCount; left > 0; left--, record++) {
+        const chunk = content.subarray(at, at += records.getUint32(record * TABLE_CHUNK_BYTES + 32, true));
+        const stated = table.chunks.subarray(record * TABLE_CHUNK_BYTES, record * TABLE_CHUNK_BYTES + 32);
+        if (!equalBytes(hasher.hash(chunk), stated)) this.#complain(`pack ${id} holds something else than its table says`);
+        chunks.push(`${type}:${toHex(stated)}`);
+        if (type === 'tree') this.#nodes.set(`tree:${toHex(stated)}`, childrenOf(chunk));
+      }
+    }
+    this.#packs.set(id, { chunks, isThere: true, segments: 0 });
+  }
+
+  #addSegment(id: string, payload: Bytes): void {
+    const packs = decodeIndexSegment(payload).packs.map(pack => pack.id);
+    this.#segments.set(id, packs);
+    for (const pack of packs) {
+      const known = this.#packs.get(pack);
+      if (known === undefined) this.#complain(`segment ${id} lists pack ${pack}, which was never written`);
+      else this.#change(known, () => { known.segments++; });
+    }
+  }
+
+  #removeSegment(id: string): void {
+    for (const pack of this.#segments.get(id) ?? []) {
+      const known = this.#packs.get(pack);
+      if (known !== undefined) this.#change(known, () => { known.segments--; });
+    }
+    this.#segments.delete(id);
+  }
+
+  #removePack(id: string): void {
+    if (!this.#allowedDeletions.has(id)) this.#complain(`pack ${id} was deleted, and no sweep document names it`);
+    const known = this.#packs.get(id);
+    if (known !== undefined) this.#change(known, () => { known.isThere = false; });
+  }
+
+  /** A chunk can be found when it lies in a pack that is there and that a segment lists. */
+  #change(pack: KnownPack, change: () => void): void {
+    const counted = (): boolean => pack.isThere && pack.segments > 0;
+    const before = counted();
+    change();
+    if (counted() === before) return;
+    for (const key of new Set(pack.chunks)) this.#copies.set(key, (this.#copies.get(key) ?? 0) + (before ? -1 : 1));
+    if (!before) return;
+    for (const [id, needed] of this.#valid) {
+      const lost = pack.chunks.find(key => needed.has(key) && (this.#copies.get(key) ?? 0) === 0);
+      if (lost !== undefined) this.#complain(`snapshot ${id} lost chunk ${lost}`);
+    }
+  }
+
+  // --- snapshots ---
+
+  #addSnapshot(id: SnapshotId, name: string, bytes: Bytes): void {
+    if (decodeHeader(bytes).type === OBJECT_TYPES.tombstone) return;
+    const { components } = decodeSnapshot(this.#open(name, bytes));
+    this.#roots.set(id, components.flatMap(({ root }) => entryChildren(root)));
+    this.#refresh(id);
+  }
+
+  #removeSnapshot(id: SnapshotId, bytes: Bytes): void {
+    const isDead = [forgottenName, rejectedName, revokedName].some(nameOf => this.#has(nameOf(id)));
+    const what = decodeHeader(bytes).type === OBJECT_TYPES.tombstone ? 'tombstone' : 'record';
+    if (!isDead) this.#complain(`the ${what} of ${id} was removed, and nothing else says that it is dead`);
+    this.#refresh(id);
+  }
+
+  #refresh(id: SnapshotId): void {
+    const roots = this.#roots.get(id);
+    const record = this.#store.bytes(snapshotName(id));
+    const isRecord = record !== undefined && decodeHeader(record).type === OBJECT_TYPES.snapshot;
+    if (roots === undefined || !isRecord || this.#has(forgottenName(id)) || this.#has(rejectedName(id))) {
+      this.#valid.delete(id);
+      return;
+    }
+    const reached = this.#reach(roots);
+    this.#valid.set(id, reached);
+    for (const key of reached) {
+      if ((this.#copies.get(key) ?? 0) > 0) continue;
+      this.#complain(`snapshot ${id} was committed without chunk ${key}`);
+      return;
+    }
+  }
+
+  #reach(roots: readonly ChunkKey[]): Set<ChunkKey> {
+    const reached = new Set<ChunkKey>();
+    const open = [...roots];
+    for (let key = open.pop(); key !== undefined; key = open.pop()) {
+      if (reached.has(key)) continue;
+      reached.add(key);
+      open.push(...this.#nodes.get(key) ?? []);
+    }
+    return reached;
+  }
+
+  // --- gc documents ---
+
+  #addSweep(name: string, { number, suffix }: NumberedName, bytes: Bytes): void {
+    const plan = gcPlanName(number, suffix);
+    const planBytes = this.#store.bytes(plan);
+    if (planBytes === undefined) return; // It allows nothing.
+    const condemned = new Set(unpackPackIds(decodePlan(this.#body(plan, planBytes)).packs));
+    for (const id of unpackPackIds(decodeSweep(this.#body(name, bytes)).packs)) {
+      if (!condemned.has(id)) this.#complain(`'${name}' names pack ${id}, which its plan does not condemn`);
+      this.#allowedDeletions.add(id);
+    }
+  }
+
+  #checkDone(name: string, { number, suffix }: NumberedName): void {
+    const sweep = this.#store.bytes(gcSweepName(number, suffix));
+    if (sweep === undefined) return;
+    for (const id of unpackPackIds(decodeSweep(this.#body(gcSweepName(number, suffix), sweep)).packs)) {
+      if (this.#packs.get(id)?.isThere === true) this.#complain(`'${name}' was written before pack ${id} was deleted`);
+    }
+  }
+
+  /** The number that is highest stays used: its documents are never removed. */
+  #checkRemovedDocument(name: string, { number }: NumberedName): void {
+    const numbers = this.#store.names().map(parseObjectName).map(ref => ref !== undefined && (ref.kind === 'gc-plan' || ref.kind === 'gc-sweep' || ref.kind === 'gc-done') ? ref.number : 0);
+    if (number >= Math.max(0, ...numbers)) this.#complain(`'${name}' was removed although its number is the highest`);
+  }
+
+  // --- bytes ---
+
+  #has(name: string): boolean {
+    return this.#store.bytes(name) !== undefined;
+  }
+
+  #open(name: string, bytes: Bytes): Bytes {
+    return this.#repository.objects.open(name, bytes).payload;
+  }
+
+  #body(name: string, bytes: Bytes): Bytes {
+    const { isTrusted, body } = this.#repository.objects.openSigned(name, bytes);
+    if (!isTrusted) this.#complain(`'${name}' is not signed`);
+    return body;
+  }
+}
+
+const dataKey = (id: Bytes): ChunkKey => `data:${toHex(id)}`;
+const treeKey = (id: Bytes): ChunkKey => `tree:${toHex(id)}`;
+
+function entryChildren({ content = [], contentNode, directoryNode, xattrs = [] }: Entry): ChunkKey[] {
+  const values = xattrs.flatMap(({ value }) => value instanceof Uint8Array ? [] : value);
+  return [
+    ...[...content, ...values].flatMap(({ id }) => id === undefined ? [] : [dataKey(id)]),
+    ...[contentNode, directoryNode].flatMap(id => id === undefined ? [] : [treeKey(id)]),
+  ];
+}
+
+function childrenOf(node: Bytes): ChunkKey[] {
+  const decoded = decodeNode(node);
+  switch (decoded.kind) {
+    case 'leaf': return decoded.entries.flatMap(entryChildren);
+    case 'content-leaf': return decoded.items.flatMap(({ id }) => id === undefined ? [] : [dataKey(id)]);
+    default: return decoded.children.map(({ id }) => treeKey(id));
+  }
+}

@@ -1,0 +1,26 @@
+/** Runs seeds and says what went wrong so that it can be read and replayed. */
+import { simulate, type SimulationOptions, type SimulationResult } from './simulation.ts';
+
+/** Lines of the trace that are shown of a failure; a replay shows all. */
+const SHOWN_LINES = 80;
+
+/** Replays one seed with its whole trace when it is set. */
+export const replayed: number | undefined = process.env['SNAP_SIMULATION_SEED'] === undefined ? undefined : Number(process.env['SNAP_SIMULATION_SEED']);
+
+/** Every fourth seed runs on a storage without create-only writes. */
+export function optionsOf(seed: number): SimulationOptions {
+  return { seed, isConditional: seed % 4 !== 0 };
+}
+
+/** @throws Error with the seed, the broken promise and the end of the trace */
+export async function expectKept(options: SimulationOptions): Promise<SimulationResult> {
+  const result = await simulate(options);
+  if (result.problem === undefined) return result;
+  const lines = replayed === undefined ? result.trace.slice(-SHOWN_LINES) : result.trace;
+  throw new Error([`Seed ${options.seed}: ${result.problem}`, `Replay: SNAP_SIMULATION_SEED=${options.seed}`, ...lines].join('\n'));
+}
+
+/** Numbers in groups, so that a test report shows how far it came. */
+export function groupsOf(first: number, count: number, size: number): { from: number; to: number }[] {
+  return Array.from({ length: Math.ceil(count / size) }, (_, i) => ({ from: first + i * size, to: Math.min(first + count, first + (i + 1) * size) - 1 }));
+}

@@ -1,0 +1,232 @@
+/**
+ * One simulation: several hosts that back up, forget, prune, restore and verify in one repository while the storage, their
+ * processes and their clocks fail; then the storm ends, everything is put in order, and what was promised must be there.
+ */
+import { createHash } from 'node:crypto';
+import type { Backend } from '../../src/backend/backend.ts';
+import { decodeHeader, OBJECT_TYPES } from '../../src/format/header.ts';
+import { parseObjectName } from '../../src/format/object-names.ts';
+import { createRepository } from '../../src/repository/create-repository.ts';
+import { openRepository } from '../../src/repository/open-repository.ts';
+import { openMemoryCache } from '../../src/cache/memory-cache.ts';
+import { KEY, SMALL_CHUNKS } from '../support/memory-repository.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { BrokenPromise, kernel, newHost, restoreAll, runJob, type Host, type Job, type PruneHabits, type Promised, type Setting } from './hosts.ts';
+import { PromiseCheck } from './promise-check.ts';
+import { CALM, Scheduler, type Policy, type Weather } from './scheduler.ts';
+import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
+import { SimulatedStore } from './simulated-store.ts';
+import { World, type Process } from './world.ts';
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** False: the storage ignores the condition of create-only writes, and the repository works without. Default true. */
+  readonly isConditional?: boolean;
+  /** A planted mistake. */
+  readonly wrap?: (backend: Backend, process: Process, job: Job) => Backend;
+  /** Overrides what the seed says. */
+  readonly weather?: Weather;
+  readonly jobsPerHost?: number;
+}
+
+export interface SimulationResult {
+  /** The first promise that broke; undefined when all were kept. */
+  readonly problem: string | undefined;
+  readonly trace: readonly string[];
+  readonly digest: string;
+  readonly steps: number;
+  readonly saved: number;
+  readonly ended: Readonly<Record<string, number>>;
+}
+
+const HOUR = 3_600_000;
+
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const simulation = new Simulation(options);
+  let problem: string | undefined;
+  try {
+    await simulation.run();
+  } catch (error) {
+    problem = error instanceof BrokenPromise ? error.message : error instanceof Error ? error.stack ?? error.message : String(error);
+  }
+  return simulation.result(problem);
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #random: SeededRandom;
+  readonly #world: World;
+  readonly #store: SimulatedStore;
+  readonly #scheduler: Scheduler;
+  readonly #promises: Promised = { contents: new Map(), saved: new Set(), givenUp: new Set() };
+  readonly #setting: Setting;
+  readonly #hosts: Host[] = [];
+  #check: PromiseCheck | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new SeededRandom(options.seed);
+    this.#world = new World(this.#random);
+    const { isConditional = true } = options;
+    this.#store = new SimulatedStore({ now: () => this.#world.now, isConditional, pageSize: 2 + this.#random.below(40) });
+    this.#scheduler = new Scheduler(this.#world, (['uniform', 'turns', 'priorities'] satisfies Policy[])[this.#random.below(3)]!);
+    this.#setting = {
+      world: this.#world, store: this.#store, createIfAbsent: isConditional ? 'atomic' : 'none', promises: this.#promises,
+      wrap: (backend, process, job) => this.#committing(options.wrap?.(backend, process, job) ?? backend, process),
+    };
+  }
+
+  async run(): Promise<void> {
+    await this.#prepare();
+    this.#addHosts();
+    await this.#all(this.#hosts.map(host => runJob(this.#setting, host, 'backup')));
+    this.#scheduler.weather = this.#options.weather ?? this.#drawWeather();
+    this.#world.note(`weather ${JSON.stringify(this.#scheduler.weather)}`);
+    await this.#all(this.#hosts.map(host => this.#live(host)));
+    this.#world.note('the storm is over');
+    this.#scheduler.weather = CALM;
+    this.#scheduler.settleStrays();
+    await this.#putInOrder();
+  }
+
+  result(problem: string | undefined): SimulationResult {
+    const { trace } = this.#world;
+    const ended: Record<string, number> = {};
+    for (const line of trace) {
+      const outcome = /\/(\w+)#\d+ (ends|fails: \w+|is killed)/.exec(line);
+      if (outcome !== null) ended[`${outcome[1]} ${outcome[2]}`] = (ended[`${outcome[1]} ${outcome[2]}`] ?? 0) + 1;
+    }
+    return { problem, trace, digest: createHash('sha256').update(trace.join('\n')).digest('hex'), steps: this.#scheduler.steps, saved: this.#promises.saved.size, ended };
+  }
+
+  // --- before ---
+
+  async #prepare(): Promise<void> {
+    const process = this.#world.start('', 'init', () => undefined);
+    const { isConditional = true } = this.#options;
+    const environment = { kernel, clock: simulatedClock(this.#world, process, () => 0), random: new SeededRandom(this.#random.below(2 ** 31)) };
+    // It says that it is conditional: only trying tells that it is not.
+    const backend = new SimulatedBackend(this.#world, this.#store, process, { createIfAbsent: 'atomic', canRemove: true });
+    await this.#all([(async () => {
+      await createRepository(backend, environment, { credential: KEY, suite: 1, chunker: SMALL_CHUNKS, label: 'simulated' });
+      const repository = await openRepository(backend, KEY, environment, async () => openMemoryCache());
+      const expected = isConditional ? 'create-only' : 'fallback';
+      if (repository.config.storeMode !== expected) throw new BrokenPromise(`The repository was made in mode '${repository.config.storeMode}', not '${expected}'`);
+      this.#check = new PromiseCheck(repository, this.#store, isConditional);
+      this.#store.observer = this.#check;
+    })()]);
+    this.#world.end(process);
+  }
+
+  #addHosts(): void {
+    const now = (): number => this.#world.now;
+    const pick = <T>(items: readonly T[]): T => items[this.#random.below(items.length)]!;
+    const habits = (canRemove: boolean): Pick<Host, 'canRemove' | 'retries' | 'prunes' | 'offsetMs'> => ({
+      canRemove, retries: this.#random.oneIn(2), offsetMs: pick([0, 0, -36 * HOUR, 5 * HOUR]),
+      prunes: { ...this.#drawPatience(), limits: { maxUnusedShare: pick([0, 0.05]), repackSmall: this.#random.oneIn(2) } },
+    });
+    for (let i = 1, count = 2 + this.#random.below(3); i <= count; i++) this.#hosts.push(newHost(`writer${i}`, i, habits(!this.#random.oneIn(4)), now));
+    for (const i of [1, 2]) this.#hosts.push(newHost(`keeper${i}`, 10 + i, habits(true), now));
+    this.#hosts.push(newHost('reader', 20, habits(true), now));
+    this.#scheduler.onClockChange = () => {
+      const host = pick(this.#hosts);
+      host.offsetMs += pick([-48, -1, 1, 30]) * HOUR;
+      this.#world.note(`the clock of ${host.name} is set ${host.offsetMs / HOUR} hours off`);
+    };
+  }
+
+  /** Without create-only writes a prune must condemn and delete in one run. */
+  #drawPatience(): Pick<PruneHabits, 'graceMs' | 'waitMs'> {
+    const graceMs = [0, 0, 24 * HOUR][this.#random.below(3)]!;
+    const waitMs = [0, HOUR, 72 * HOUR][this.#random.below(3)]!;
+    return { graceMs, waitMs: this.#options.isConditional === false ? Math.max(graceMs, waitMs) : waitMs };
+  }
+
+  #drawWeather(): Weather {
+    const often = (values: readonly number[]): number => values[this.#random.below(values.length)]!;
+    return {
+      faults: {
+        unavailable: often([0, 0, 200, 40]), 'lost-answer': often([0, 0, 60, 15]), 'no-space': often([0, 0, 0, 80]),
+        flip: often([0, 0, 0, 150]), truncate: often([0, 0, 0, 150]),
+      },
+      slowAnswer: often([0, 20, 4]), kill: often([0, 400, 150]), freeze: often([0, 200, 60]), timeJump: often([0, 500, 120]), clockChange: often([0, 500]),
+    };
+  }
+
+  // --- the storm ---
+
+  async #live(host: Host): Promise<void> {
+    const idle: Process = { name: `${host.name} idle`, host: '', processId: 0, met: new Set(), isAlive: true, isFrozen: false, longestPauseMs: 0, onDeath: () => undefined, stores: undefined };
+    for (let left = this.#options.jobsPerHost ?? 3 + this.#random.below(4); left > 0; left--) {
+      await this.#world.request(idle, 'begin', host.name, () => undefined);
+      if (this.#random.oneIn(8)) this.#changeCache(host);
+      await runJob(this.#setting, host, this.#chooseJob(host));
+    }
+  }
+
+  #chooseJob({ name }: Host): Job {
+    const jobs: readonly Job[] = name.startsWith('writer') ? ['backup', 'backup', 'backup', 'backup', 'backup', 'relabel', 'forget']
+      : name.startsWith('keeper') ? ['prune', 'prune', 'prune', 'prune', 'forget', 'forget', 'undelete'] : ['restore', 'restore', 'verify', 'forget'];
+    return jobs[this.#random.below(jobs.length)]!;
+  }
+
+  /** Rolled back, lost, or a copy of another host's. */
+  #changeCache(host: Host): void {
+    const other = this.#random.oneIn(3) ? this.#hosts[this.#random.below(this.#hosts.length)]! : host;
+    const { changes } = other.cache;
+    host.cache.become(changes.slice(0, this.#random.below(changes.length + 1)));
+    this.#world.note(`${host.name} gets an old cache${other === host ? '' : ` of ${other.name}`}`);
+  }
+
+  /** Notes which source a new snapshot has, at the moment of its commit. */
+  #committing(backend: Backend, process: Process): Backend {
+    const watched = <T>(name: string, bytes: Uint8Array, call: Promise<T>): Promise<T> => {
+      const ref = parseObjectName(name);
+      if (ref?.kind === 'snapshot' && process.stores !== undefined && decodeHeader(bytes).type === OBJECT_TYPES.snapshot) this.#promises.contents.set(ref.id, process.stores);
+      return call;
+    };
+    return {
+      location: backend.location, capabilities: backend.capabilities,
+      read: (name, range, call) => backend.read(name, range, call), stat: (name, call) => backend.stat(name, call), list: (prefix, call) => backend.list(prefix, call),
+      create: (name, parts, call) => watched(name, parts[0]!, backend.create(name, parts, call)),
+      createIfAbsent: (name, bytes, call) => watched(name, bytes, backend.createIfAbsent(name, bytes, call)),
+      remove: (name, call) => backend.remove(name, call), close: () => backend.close(),
+    };
+  }
+
+  // --- after ---
+
+  async #putInOrder(): Promise<void> {
+    const keeper: Host = { ...newHost('after', 30, { canRemove: true, retries: false, offsetMs: 0, prunes: { graceMs: 0, waitMs: 0, limits: { maxUnusedShare: 0, repackSmall: true } } }, () => this.#world.now) };
+    const once = (job: Job): Promise<void> => this.#all([runJob(this.#setting, keeper, job)]);
+    this.#expectSaved();
+    this.#world.advance(48 * HOUR);
+    for (let i = 0; i < 3; i++) await once('prune');
+    const unneeded = this.#check!.unneededPacks();
+    if (unneeded.length > 0 && this.#options.isConditional !== false) throw new BrokenPromise(`After the last prune, nothing needs packs ${unneeded.join(', ')}`);
+    await once('verify');
+    await this.#all([restoreAll(this.#setting, keeper, this.#check!.validSnapshots())]);
+    this.#expectSaved();
+  }
+
+  #expectSaved(): void {
+    const valid = new Set(this.#check!.validSnapshots());
+    for (const id of this.#promises.saved) {
+      if (!valid.has(id) && !this.#promises.givenUp.has(id)) throw new BrokenPromise(`Snapshot ${id} was reported as saved and is gone`);
+    }
+  }
+
+  /** Runs the scheduler until all of it is done. */
+  async #all(work: readonly Promise<void>[]): Promise<void> {
+    let isDone = false;
+    Promise.all(work).then(() => { isDone = true; }, (error: unknown) => { this.#failure = { error }; });
+    await this.#scheduler.run(() => isDone || this.#failure !== undefined, () => { this.#expectKept(); });
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #expectKept(): void {
+    const [problem] = this.#check?.problems ?? [];
+    if (problem !== undefined) throw new BrokenPromise(problem);
+  }
+}
