@@ -107,22 +107,23 @@ export class SftpBackend extends LocalBackend {
   }
 
   /** A file system looks at a signal between two requests; a server that hangs must not keep the process from ending. */
-  async #stoppable<T>(call: Promise<T>, { signal }: CallOptions): Promise<T> {
+  #stoppable<T>(call: Promise<T>, { signal }: CallOptions): Promise<T> {
     if (signal === undefined) return call;
     // Dozens of calls at once listen to the signal of one job.
     setMaxListeners(0, signal);
     const ended = new AbortController();
-    const stopped = new Promise<never>((_resolve, reject) => {
+    // Not a race: the job's signal would keep the promises of all calls, and with them the bytes that they read.
+    return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         void this.#clock.sleep(STOP_MS, ended.signal).then(() => reject(cancelled(signal)), () => undefined);
       };
+      const end = (): void => {
+        signal.removeEventListener('abort', onAbort);
+        ended.abort();
+      };
       if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true, signal: ended.signal });
+      else signal.addEventListener('abort', onAbort);
+      call.finally(end).then(resolve, reject);
     });
-    try {
-      return await Promise.race([call, stopped]);
-    } finally {
-      ended.abort();
-    }
   }
 }

@@ -22,6 +22,7 @@ import { DamageMap } from './verify-damage.ts';
 import { candidates, DataCheck } from './verify-data.ts';
 import { checkIndex } from './verify-index.ts';
 import { CheckedPacks } from './verify-ledger.ts';
+import type { Structure } from './verify-structure.ts';
 import { ListedPacks, type Beginning, type VerifyRun } from './verify-run.ts';
 import { checkTrees, nameFiles } from './verify-walk.ts';
 
@@ -84,7 +85,7 @@ async function loadRecord({ objects, backend }: OpenRepository, id: SnapshotId, 
 
 async function beginRun(repository: OpenRepository, { owner }: ValidateOptions, snapshots: readonly SnapshotRecord[], { findings, counters, call }: Beginning): Promise<VerifyRun> {
   const session = await ReadingSession.begin(repository, owner, snapshots, { ...call, onDamagedObject: () => undefined });
-  const structure = { packs: new Map(), segments: [...await listSegments(repository.backend, call)], snapshots, oddSizes: [], writingSince: undefined };
+  const structure: Structure = { packs: new Map(), segments: [...await listSegments(repository.backend, call)], snapshots, oddSizes: [], parity: new Set(), writingSince: undefined };
   const damage = new DamageMap(repository.cache.chunks);
   return { repository, session, structure, snapshots, packs: new ListedPacks(session, structure), call, counters, findings, damage };
 }

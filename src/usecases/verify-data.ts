@@ -3,7 +3,8 @@ import { JobGroup } from '../base/concurrency.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { hasCode } from '../base/errors.ts';
 import type { PackNumber } from '../cache/cache.ts';
-import { packName } from '../format/object-names.ts';
+import { packName, parityName } from '../format/object-names.ts';
+import { findParityFault } from '../repository/pack-parity.ts';
 import type { ExtractEngine } from './extract-engine.ts';
 import type { PackDigests } from './verify-index.ts';
 import type { CheckedPacks } from './verify-ledger.ts';
@@ -52,8 +53,18 @@ export class DataCheck {
       const verdict = await this.#orVanished(pack, () => check.run(pack, call), call);
       if (verdict === undefined) return;
       this.packsRead++;
+      await this.#checkParity(pack, call);
       await this.#note(pack, verdict, call);
     });
+  }
+
+  /** Parity is for the day when the pack is damaged; a damaged one is no loss yet. */
+  async #checkParity({ type, id, sizeBytes }: StoredPackObject, call: CallOptions): Promise<void> {
+    const { repository, structure, findings, packs } = this.#run;
+    if (!structure.parity.has(id)) return;
+    const fault = await findParityFault(repository, { type, id }, sizeBytes, call);
+    if (fault === undefined || packs.isExcluded(id)) return;
+    findings.warn('parity', parityName(id), `The parity of the pack is of no use: ${fault}. Run \`snap parity --verify\`, which makes it again`);
   }
 
   /** Only the tables, of packs that were not read. */

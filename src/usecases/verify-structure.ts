@@ -23,6 +23,8 @@ export interface Structure {
   readonly snapshots: readonly SnapshotRecord[];
   /** Packs and index segments of a size that no whole one has. Whoever reads them can say more. */
   readonly oddSizes: readonly OddSize[];
+  /** Packs that have parity. */
+  readonly parity: ReadonlySet<PackId>;
   /** When the first of the writers that are at work registered, by the clock of the storage; undefined when there is none. */
   readonly writingSince: number | undefined;
 }
@@ -42,11 +44,14 @@ export async function checkStructure(repository: OpenRepository, findings: Findi
   for (const name of listing.strays) findings.warn('stray file', name, 'The file does not belong to the repository; it was left alone');
   const snapshots = await checkSnapshots(repository, listing, findings, options);
   await checkKeySlots(repository, listing, findings, options);
-  checkKeyrings(listing, findings);
+  await checkKeyrings(repository, listing, findings, options);
   await checkGcDocuments(repository, listing, findings, options);
   const writingSince = await checkSessions(repository, listing, findings, options);
   checkLeftovers(repository, listing, findings);
-  return { packs: listing.packs, segments: listing.of('segment').map(({ ref }) => ref.id), snapshots, oddSizes: findOddSizes(listing), writingSince };
+  return {
+    packs: listing.packs, segments: listing.of('segment').map(({ ref }) => ref.id), snapshots, oddSizes: findOddSizes(listing),
+    parity: new Set(listing.of('parity').map(({ ref }) => ref.id)), writingSince,
+  };
 }
 
 function findOddSizes(listing: Listing): OddSize[] {
@@ -98,9 +103,17 @@ async function checkKeySlots({ backend }: OpenRepository, listing: Listing, find
   });
 }
 
-/** The newest keyring was opened already; the others prove that it follows from the first one. */
-function checkKeyrings(listing: Listing, findings: FindingList): void {
+/** The newest keyring was opened already and holds all that the others held; these prove that it follows from the first one. */
+async function checkKeyrings(repository: OpenRepository, listing: Listing, findings: FindingList, options: CallOptions): Promise<void> {
   const numbers = new Set(listing.of('keyring').map(({ ref }) => ref.number));
+  await mapBounded(listing.of('keyring').filter(({ ref }) => ref.number < repository.keyringNumber), PARALLEL_READS, async ({ name }) => {
+    try {
+      await repository.objects.loadSigned(name, options);
+    } catch (error) {
+      if (!isDamage(error) && !isUnreadable(error)) throw error;
+      findings.warn('keyring', name, `The keyring cannot be read, but a newer one holds everything that it held: ${error.message}`);
+    }
+  });
   for (let number = Math.max(0, ...numbers) - 1; number >= 1; number--) {
     if (!numbers.has(number)) return findings.warn('keyring', keyringName(number), 'The keyring is missing, but there is a newer one');
   }
@@ -132,6 +145,10 @@ async function checkSessions({ clock, objects }: OpenRepository, listing: Listin
 
 function checkLeftovers({ clock }: OpenRepository, listing: Listing, findings: FindingList): void {
   for (const { name } of listing.of('quarantine')) findings.warn('quarantine', name, 'The copy of a damaged pack that was put aside; nothing reads it');
+  for (const { name, ref, storedAt } of listing.of('parity')) {
+    // Whoever adds parity beside a prune removes it again; a young one may be such.
+    if (!listing.packs.has(ref.id) && clock.now() - storedAt >= DAY_MS) findings.warn('parity', name, 'The parity belongs to a pack that is not there; `snap parity` removes it');
+  }
   for (const { name, storedAt } of listing.of('probe')) {
     if (clock.now() - storedAt >= DAY_MS) findings.warn('probe', name, 'A trial of the storage was interrupted and left the object behind; it may be removed');
   }

@@ -4,9 +4,15 @@
  */
 import type { Backend, StoredObject } from '../../src/backend/backend.ts';
 import type { Job } from './hosts.ts';
+import { CALM, type Weather } from './scheduler.ts';
 import type { Process } from './world.ts';
 
 export type Mistake = (backend: Backend, process: Process, job: Job) => Backend;
+
+/** No faults, but slow answers, long sleeps and hours that pass: what races need. */
+export const STRESS: Weather = { ...CALM, slowAnswer: 6, freeze: 60, timeJump: 300 };
+
+const LOSS = /^snapshot \w+ (lost chunk|was committed without chunk)/;
 
 const isWriter = (job: Job): boolean => job === 'backup' || job === 'relabel' || job === 'undelete';
 
@@ -54,9 +60,16 @@ class EarlyListings {
 async function* nothing(): AsyncGenerator<StoredObject> {}
 
 /** Names are those of the model where it has the same mistake. */
-export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; readonly seeds: number }>> = {
+export const MISTAKES: Readonly<Record<string, {
+  /** Seeds within which it must be found. */
+  readonly seeds: number;
+  /** The problem that it must lead to. */
+  readonly finds: RegExp;
+  readonly mistake: Mistake;
+}>> = {
   'gc-before-session': {
     seeds: 150,
+    finds: LOSS,
     mistake: (backend, _, job) => {
       if (!isWriter(job)) return backend;
       const early = new EarlyListings(backend);
@@ -71,14 +84,17 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'ignore-condemned': {
     seeds: 60,
+    finds: LOSS,
     mistake: (backend, _, job) => isWriter(job) ? changed(backend, { list: prefix => prefix === 'gc/' ? nothing() : backend.list(prefix) }) : backend,
   },
   'trust-stale-listing': {
     seeds: 60,
+    finds: LOSS,
     mistake: rememberingPacks(),
   },
   'commit-without-fence': {
     seeds: 60,
+    finds: /^the tombstone of \w+ was removed|written twice/,
     mistake: (backend, _, job) => !isWriter(job) ? backend : changed(backend, {
       createIfAbsent: async (name, bytes) => {
         const outcome = await backend.createIfAbsent(name, bytes);
@@ -90,6 +106,7 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'commit-before-index': {
     seeds: 5,
+    finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'backup') return backend;
       const late: (() => Promise<void>)[] = [];
@@ -108,10 +125,12 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'ignore-sessions': {
     seeds: 60,
+    finds: LOSS,
     mistake: (backend, _, job) => job === 'prune' ? changed(backend, { list: prefix => prefix === 'sessions/' ? nothing() : backend.list(prefix) }) : backend,
   },
   'sessions-before-publish': {
     seeds: 150,
+    finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
       const early = new EarlyListings(backend);
@@ -126,6 +145,7 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'relist-before-resolve': {
     seeds: 150,
+    finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
       const early = new EarlyListings(backend);
@@ -146,6 +166,7 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'no-second-listing': {
     seeds: 60,
+    finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
       const first = new Map<string, StoredObject[]>();
@@ -160,18 +181,21 @@ export const MISTAKES: Readonly<Record<string, { readonly mistake: Mistake; read
   },
   'delete-before-sweep': {
     seeds: 20,
+    finds: /^pack \w+ was deleted, and no sweep/,
     mistake: (backend, _, job) => job !== 'prune' ? backend : changed(backend, {
       createIfAbsent: async (name, bytes) => name.endsWith('.sweep') ? 'created' : backend.createIfAbsent(name, bytes),
     }),
   },
   'forget-by-delete': {
     seeds: 5,
+    finds: /^the record of \w+ was removed/,
     mistake: (backend, _, job) => job !== 'forget' ? backend : changed(backend, {
       createIfAbsent: async (name, bytes) => name.startsWith('forgotten/') ? 'created' : backend.createIfAbsent(name, bytes),
     }),
   },
   'no-pin': {
     seeds: 150,
+    finds: /could not be restored/,
     mistake: (backend, _, job) => job !== 'restore' ? backend : changed(backend, {
       createIfAbsent: async (name, bytes) => name.startsWith('sessions/') ? 'created' : backend.createIfAbsent(name, bytes),
     }),

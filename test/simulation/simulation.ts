@@ -80,7 +80,7 @@ class Simulation {
   async run(): Promise<void> {
     await this.#prepare();
     this.#addHosts();
-    await this.#all(this.#hosts.map(host => runJob(this.#setting, host, 'backup')));
+    await this.#all(this.#hosts.filter(({ name }) => name.startsWith('writer')).map(host => runJob(this.#setting, host, 'backup')));
     this.#scheduler.weather = this.#options.weather ?? this.#drawWeather();
     this.#world.note(`weather ${JSON.stringify(this.#scheduler.weather)}`);
     await this.#all(this.#hosts.map(host => this.#live(host)));
@@ -126,7 +126,7 @@ class Simulation {
       canRemove, retries: this.#random.oneIn(2), offsetMs: pick([0, 0, -36 * HOUR, 5 * HOUR]),
       prunes: { ...this.#drawPatience(), limits: { maxUnusedShare: pick([0, 0.05]), repackSmall: this.#random.oneIn(2) } },
     });
-    for (let i = 1, count = 2 + this.#random.below(3); i <= count; i++) this.#hosts.push(newHost(`writer${i}`, i, habits(!this.#random.oneIn(4)), now));
+    for (let i = 1, count = [2, 2, 3, 4][this.#random.below(4)]!; i <= count; i++) this.#hosts.push(newHost(`writer${i}`, i, habits(!this.#random.oneIn(4)), now));
     for (const i of [1, 2]) this.#hosts.push(newHost(`keeper${i}`, 10 + i, habits(true), now));
     this.#hosts.push(newHost('reader', 20, habits(true), now));
     this.#scheduler.onClockChange = () => {
@@ -158,7 +158,7 @@ class Simulation {
 
   async #live(host: Host): Promise<void> {
     const idle: Process = { name: `${host.name} idle`, host: '', processId: 0, met: new Set(), isAlive: true, isFrozen: false, longestPauseMs: 0, onDeath: () => undefined, stores: undefined };
-    for (let left = this.#options.jobsPerHost ?? 3 + this.#random.below(4); left > 0; left--) {
+    for (let left = this.#options.jobsPerHost ?? 3 + this.#random.below(3); left > 0; left--) {
       await this.#world.request(idle, 'begin', host.name, () => undefined);
       if (this.#random.oneIn(8)) this.#changeCache(host);
       await runJob(this.#setting, host, this.#chooseJob(host));

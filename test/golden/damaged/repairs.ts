@@ -41,7 +41,7 @@ export async function repairOf(base: Base, state: MemoryState, data: Run<VerifyR
   if (!('error' in data)) await keepsWhatCanBeRead(state, used.snapshotState());
   const saved = await attempt(async () => backupPath(await open(used), base.source));
   const last = await verifyState(used.snapshotState(), true);
-  await endsClean(used);
+  if (needsRepair(last)) await endsClean(used);
   return { found, by, after: verifyText(after), backup: 'error' in saved ? refusal(saved.error) : verifyText(last) };
 }
 
@@ -107,7 +107,9 @@ async function readable(state: MemoryState): Promise<Map<string, ReadableFiles>>
 async function endsClean(backend: MemoryBackend): Promise<void> {
   const repaired = await attempt(async () => runRepairSnapshots(await open(backend), { forget: true }));
   if ('error' in repaired) return;
-  const left = await verifyState(backend.snapshotState(), true);
-  if ('error' in left) return;
-  expect(damages(left.report).filter(({ object }) => REPAIRABLE.includes(object))).toEqual([]);
+  expect(needsRepair(await verifyState(backend.snapshotState(), true))).toBe(false);
+}
+
+function needsRepair(run: Run<VerifyReport>): boolean {
+  return !('error' in run) && damages(run.report).some(({ object }) => REPAIRABLE.includes(object));
 }
