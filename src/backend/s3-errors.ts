@@ -72,17 +72,21 @@ interface Verdict {
   readonly isEffectUnknown?: boolean;
 }
 
-/** @param isWrite a write whose answer is lost may have happened all the same; the error says so */
+/** The SDK's word for an answer without a code or a message. */
+const UNKNOWN = 'UnknownError';
+
+/**
+ * Without the SDK's error as its cause: that one holds the whole connection, with signatures and tokens in its headers.
+ * @param isWrite a write whose answer is lost may have happened all the same; the error says so
+ */
 export function s3Error(failure: Failure, error: unknown, isWrite: boolean): SnapError {
   const fault = faultOf(error);
   const verdict = fault.status === undefined ? connectionVerdict(fault) : answerVerdict(fault, failure);
-  // Not the error of the SDK: it holds the whole connection, with tokens in its headers.
-  const cause = new Error(printable(`${fault.code}: ${fault.message}`));
-  if (verdict.code === 'OBJECT_NOT_FOUND') return objectNotFound(failure, cause);
-  const detail = [fault.status, fault.code].filter(each => each !== undefined && each !== 'undefined' && each !== 'UnknownError').join(' ');
-  const reason = verdict.reason ?? (printable(fault.message) || 'the server refused');
+  if (verdict.code === 'OBJECT_NOT_FOUND') return objectNotFound(failure);
+  const detail = [fault.status, fault.code].filter(each => each !== undefined && each !== 'undefined' && each !== UNKNOWN).join(' ');
+  const reason = verdict.reason ?? (['', UNKNOWN].includes(fault.message) ? 'the server refused' : printable(fault.message));
   const context = { status: fault.status ?? 0, answer: printable(fault.code), ...(isWrite && verdict.isEffectUnknown === true ? { effectUnknown: 1 } : {}) };
-  return objectError(verdict.code, failure, `${reason} (${printable(detail)})`, { cause, hint: verdict.hint, context });
+  return objectError(verdict.code, failure, `${reason} (${printable(detail)})`, { hint: verdict.hint, context });
 }
 
 function connectionVerdict({ code, message }: S3Fault): Verdict {

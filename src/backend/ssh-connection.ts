@@ -137,6 +137,7 @@ class HostKeys {
   readonly #known: KnownHosts;
   readonly #host: string;
   readonly #port: number;
+  #accepted: Buffer | undefined;
 
   constructor(config: SshHostConfig, connecting: Connecting) {
     this.#config = config;
@@ -158,7 +159,15 @@ class HostKeys {
     return [...HOST_KEY_ALGORITHMS].sort((a, b) => Number(isKnown(b)) - Number(isKnown(a)));
   }
 
+  /** Asked anew whenever the connection changes its keys. */
   accepts(key: Buffer): boolean {
+    if (this.#accepted !== undefined) return this.#accepted.equals(key);
+    if (!this.#isTrusted(key)) return false;
+    this.#accepted = Buffer.from(key);
+    return true;
+  }
+
+  #isTrusted(key: Buffer): boolean {
     const verdict = this.#known.check(this.#host, this.#port, key);
     if (verdict === 'known') return true;
     const field = hostField(this.#host, this.#port);
@@ -198,18 +207,20 @@ function connectError(error: Error & { level?: string; code?: unknown }, config:
     const { tried, passedOver } = credentials;
     const details = [tried.length === 0 ? 'there was nothing to try' : `tried: ${tried.join(', ')}`, ...passedOver].join('; ');
     return objectError('DENIED', failureAt(location), `the server does not let '${config.user}' in (${printable(details)})`, {
-      cause: error, hint: 'Add your public key to ~/.ssh/authorized_keys of that user on the server, or your key to the agent with ssh-add',
+      hint: 'Add your public key to ~/.ssh/authorized_keys of that user on the server, or your key to the agent with ssh-add',
     });
   }
   if (/no matching/i.test(error.message)) {
-    return objectError('DENIED', failureAt(location), `the server offers no method that is safe enough: ${printable(error.message)}`, { cause: error, hint: 'Update the SSH server' });
+    return objectError('DENIED', failureAt(location), `the server offers no method that is safe enough: ${printable(error.message)}`, { hint: 'Update the SSH server' });
   }
-  return unavailable(location, config, printable(error.message), error);
+  // A host with several addresses fails with an AggregateError, whose message is empty.
+  const [first] = error instanceof AggregateError ? error.errors as Error[] : [error];
+  return unavailable(location, config, printable(first?.message ?? error.message));
 }
 
-function unavailable(location: SftpLocation, { hostName, port }: SshHostConfig, reason: string, cause?: unknown): SnapError {
+function unavailable(location: SftpLocation, { hostName, port }: SshHostConfig, reason: string): SnapError {
   return objectError('UNAVAILABLE', failureAt(location), `no connection to '${hostName}' port ${port}: ${reason}`, {
-    cause, hint: 'Check the address, the connection and the SSH server, then run the command again',
+    hint: 'Check the address, the connection and the SSH server, then run the command again',
   });
 }
 

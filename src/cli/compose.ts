@@ -1,7 +1,9 @@
 /** The one place where ports meet their adapters. Everything that is opened here is closed here, also after a failure. */
+import { readlinkSync } from 'node:fs';
 import { availableParallelism, homedir, platform } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
+import { utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { parseLocation } from '../backend/location.ts';
@@ -17,6 +19,7 @@ import { openRepository, readConfigBytes } from '../repository/open-repository.t
 import type { Environment, OpenRepository } from '../repository/opened-repository.ts';
 import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
+import { resolvePath } from '../sources/raw-path.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
 import type { PruneOptions } from '../usecases/prune.ts';
@@ -173,6 +176,21 @@ export function startedEngines(threads: number | undefined): EngineFactory & { c
     },
     close: async () => { await spare?.close(); },
   };
+}
+
+/** As a snapshot of this machine would name the path; links are not followed. */
+export function absolutePath(path: Bytes): Bytes {
+  return resolvePath(workingDirectory(), path);
+}
+
+/** As bytes where the system gives them: a folder may have a name that is not UTF-8. */
+export function workingDirectory(): Bytes {
+  try {
+    return readlinkSync('/proc/self/cwd', { encoding: 'buffer' });
+  } catch (error) {
+    if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return utf8(process.cwd());
+  }
 }
 
 /** The folder of all caches: flag or variable, systemd's CACHE_DIRECTORY, then the custom of the system. */

@@ -2,8 +2,7 @@
  * Where values come from: defaults < configuration file < environment < flags, resolved once to frozen objects. The file is
  * YAML; its keys are the long names of flags: global ones at the top, those of a verb in a section named after it.
  */
-import { readFileSync, statSync, type Stats } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml';
 import { SnapError } from '../base/errors.ts';
@@ -11,7 +10,6 @@ import type { GivenTexts } from './arguments.ts';
 import type { Flag, FlagSet } from './flag.ts';
 import { GLOBAL_FLAGS } from './flags.ts';
 import { nearest } from './nearest.ts';
-import { printable } from './printable.ts';
 import type { Verb } from './verb.ts';
 
 export interface ConfigFile {
@@ -21,44 +19,8 @@ export interface ConfigFile {
   readonly verbs: Readonly<Record<string, GivenTexts>>;
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 /** The keys of the file that are not named like their flag. */
 const FILE_KEYS: Readonly<Record<string, keyof typeof GLOBAL_FLAGS>> = { 'repository': 'repo', 'repository-file': 'repositoryFile' };
-
-/** The file that was asked for, or the first one that exists in the usual places. @throws USAGE */
-export function findConfigFile(asked: string | undefined, environment: Environment): { path: string; text: string } | undefined {
-  if (asked !== undefined) return { path: resolve(asked), text: readText(asked) };
-  for (const path of usualPlaces(environment)) {
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats === undefined || !stats.isFile()) continue;
-    checkOwner(path, stats);
-    return { path, text: readText(path) };
-  }
-  return undefined;
-}
-
-export function usualPlaces(environment: Environment): string[] {
-  const user = environment['XDG_CONFIG_HOME'] ?? '';
-  return [resolve('snap.yaml'), join(user === '' ? join(homedir(), '.config') : user, 'snap', 'snap.yaml'), '/etc/snap/snap.yaml'];
-}
-
-/** A file that merely lies in the current folder can run commands (`password-command`), so it must not be a stranger's. */
-function checkOwner(path: string, stats: Stats): void {
-  const { uid } = userInfo();
-  if (uid < 0 || stats.uid === 0 || stats.uid === uid) return;
-  throw new SnapError('USAGE', `The configuration file '${printable(path)}' belongs to another user`, {
-    hint: `Name it with --config if you trust it, or run snap in another folder`,
-  });
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new SnapError('USAGE', `Cannot read the configuration file '${printable(path)}'`, { cause: error });
-  }
-}
 
 /** @throws USAGE naming file, line and key, and what to do */
 export function parseConfigFile(text: string, path: string, verbs: readonly Verb[]): ConfigFile {

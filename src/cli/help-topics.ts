@@ -196,6 +196,24 @@ when is kept in the repository, and every run says how much of the data that cov
 Exit codes: 0 no damage (warnings are possible), 13 damage, 1 could not be found out, as with objects of a newer version,
 3 a test restore could not try everything here. Every finding names the files and snapshots hit and what to do next.`;
 
+const REPAIR = `\
+When 'snap verify' finds damage: restore what you need now ('snap restore' restores all that is whole and names the rest), look
+whether disk or memory are at fault, and then, in this order:
+  snap verify --read-data           to know all of it
+  snap repair index                 if the index is damaged or gone; a damaged segment stops backups
+  snap repair packs                 saves what is whole of damaged packs, heals what it can, puts the packs into quarantine
+       --from LOCATION              heals from a copy of the repository as well, usually without any loss
+  snap backup ...                   stores again what the sources still have, which heals older snapshots, too
+  snap repair snapshots --forget    what is lost for good: new snapshots that say exactly what is missing replace the old ones
+  snap repair packs --empty-quarantine, snap prune
+
+Each takes --dry-run. No repair changes an object, or removes anything before what replaces it is stored and read back; what is
+lost is named before. Interrupting one is safe: run it again. Backups may go on meanwhile. Beside an unfinished prune no repair
+begins (exit code 11): run 'snap prune', or 'snap prune --close-plan'.
+
+Exit codes: 0 all is well, 13 something stays lost and is named, 3 something could not be done yet, and the message says what.
+The objects 'config', 'keyring/' and 'keys/' cannot be made again by anybody: keep a copy of these few kilobytes.`;
+
 const CONFIGURATION = `\
 snap reads one YAML file: the one of --config or SNAP_CONFIG, else ./snap.yaml, ~/.config/snap/snap.yaml or
 /etc/snap/snap.yaml, the first that exists. Flags and environment variables count more than the file.
@@ -228,6 +246,7 @@ export const TOPICS: readonly Topic[] = [
   { name: 'snapshots', summary: 'how to name snapshots', text: () => SNAPSHOT_NAMES },
   { name: 'patterns', summary: 'what to leave out or select', text: () => PATTERNS },
   { name: 'verification', summary: 'how deep snap verify looks, and what to run when', text: () => VERIFICATION },
+  { name: 'repair', summary: 'from damage to a clean repository', text: () => REPAIR },
   { name: 'kinds', summary: 'full, incremental and config snapshots', text: () => KINDS },
   { name: 'retention', summary: 'which snapshots to keep', text: () => RETENTION },
   { name: 'prune', summary: 'freeing space, and what it waits for', text: () => PRUNE },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { systemRandom } from '../base/ambient.ts';
 import { toHex } from '../base/bytes.ts';
 import { makeDirectories } from '../base/make-directories.ts';
-import type { Environment } from './config-file.ts';
+import type { Environment } from './config-place.ts';
 
 export interface HostIdentity {
   readonly host: string;

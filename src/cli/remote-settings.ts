@@ -1,6 +1,6 @@
 /** What flags and the variables of other tools say about remote repositories, merged. */
 import { SnapError } from '../base/errors.ts';
-import type { Environment } from './config-file.ts';
+import type { Environment } from './config-place.ts';
 import type { GlobalValues } from './flags.ts';
 
 export interface S3Choices {

@@ -1,6 +1,7 @@
 /** One call of the program: words -> verb -> settings -> use case -> exit code. */
 import { parseArguments, type ParsedArguments } from './arguments.ts';
-import type { ConfigFile, Environment } from './config-file.ts';
+import type { ConfigFile } from './config-file.ts';
+import type { Environment } from './config-place.ts';
 import { GLOBAL_FLAGS, type GlobalValues } from './flags.ts';
 import { catchInterrupts } from './interrupts.ts';
 import { newRenderer } from './job.ts';
@@ -61,9 +62,11 @@ async function settle(parsed: Extract<ParsedArguments, { kind: 'run' }>, environ
 /** Verbs that only talk about snap itself work whatever the file says. */
 async function configFileFor(verb: Verb, asked: string | undefined, environment: Environment): Promise<ConfigFile | undefined> {
   if (verb.group === 'More') return undefined;
-  const { findConfigFile, parseConfigFile } = await import('./config-file.ts');
+  const { findConfigFile } = await import('./config-place.ts');
   const found = findConfigFile(asked === '' ? undefined : asked, environment);
-  return found === undefined ? undefined : parseConfigFile(found.text, found.path, VERBS);
+  if (found === undefined) return undefined;
+  const { parseConfigFile } = await import('./config-file.ts');
+  return parseConfigFile(found.text, found.path, VERBS);
 }
 
 /** How to show a failure before the words are understood. */

@@ -5,7 +5,7 @@ import { systemRandom } from '../base/ambient.ts';
 import { SnapError, cancelled } from '../base/errors.ts';
 import { toHex } from '../base/bytes.ts';
 import { Secret } from '../base/secret.ts';
-import type { Environment } from './config-file.ts';
+import type { Environment } from './config-place.ts';
 import type { GlobalValues } from './flags.ts';
 import type { FromValues, NewCredentialValues } from './upkeep-flags.ts';
 import { printable } from './printable.ts';

@@ -1,7 +1,7 @@
 /** Merges flags, environment and configuration file into one frozen set of values for a verb. */
 import { SnapError } from '../base/errors.ts';
 import type { GivenTexts } from './arguments.ts';
-import type { Environment } from './config-file.ts';
+import type { Environment } from './config-place.ts';
 import { spelling, type FlagSet, type ValuesOf } from './flag.ts';
 
 export interface Origins {

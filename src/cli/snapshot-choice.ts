@@ -4,7 +4,7 @@ import { SnapError } from '../base/errors.ts';
 import type { JobContext } from '../usecases/events.ts';
 import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/select-snapshots.ts';
 import type { OpenRepository, SnapshotRecord } from './compose.ts';
-import { absolutePath } from './compose-files.ts';
+import { absolutePath } from './compose.ts';
 import type { FilterValues } from './flags.ts';
 import { rawBytes } from './raw-arguments.ts';
 

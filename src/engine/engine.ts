@@ -12,6 +12,9 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { AeadSuite, CutParameters, GearTable } from '../kernel/kernel.ts';
 import type { IndexAccess, PackNumber } from '../cache/cache.ts';
 
+/** Packs that a thread fills at the same time unless told otherwise; at least two hide the lengths of chunks (repository design, section 13.3). */
+export const DEFAULT_OPEN_PACKS = 2;
+
 /** Right to seal the frames of one data pack: used by one worker, never issued again. Frame numbers start at 0. */
 export interface PackGrant {
   readonly pack: PackNumber;

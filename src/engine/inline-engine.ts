@@ -6,7 +6,9 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { ClaimGenerations, ClaimTable } from './claim-table.ts';
-import type { Engine, ExtractBatch, IngestBatch, IngestResult, IngestSetup, IngestSink, OpenedFrame } from './engine.ts';
+import {
+  DEFAULT_OPEN_PACKS, type Engine, type ExtractBatch, type IngestBatch, type IngestResult, type IngestSetup, type IngestSink, type OpenedFrame,
+} from './engine.ts';
 import { Extract, type ExtractKeys } from './extract.ts';
 import { Ingest, type OpenedKnownChunks, type OpenKnownChunks } from './ingest.ts';
 
@@ -15,11 +17,9 @@ export interface InlineEngineOptions {
   readonly native: NativeFileSystem;
   readonly openKnownChunks: OpenKnownChunks;
   readonly random: Random;
-  /** Packs that are filled at the same time; at least two hide the lengths of chunks (repository design, section 13.3). */
+  /** Packs that are filled at the same time. */
   readonly openPacks?: number;
 }
-
-export const DEFAULT_OPEN_PACKS = 2;
 
 export function createInlineEngine(options: InlineEngineOptions): Engine {
   return new InlineEngine(options);

@@ -4,9 +4,11 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import { AbortWatch } from './abort-watch.ts';
 import { ClaimGenerations, ClaimTable } from './claim-table.ts';
-import type { Engine, ExtractBatch, IngestBatch, IngestResult, IngestSetup, IngestSink, OpenedFrame, PackGrant } from './engine.ts';
+import {
+  DEFAULT_OPEN_PACKS, type Engine, type ExtractBatch, type IngestBatch, type IngestResult, type IngestSetup, type IngestSink, type OpenedFrame,
+  type PackGrant,
+} from './engine.ts';
 import type { ExtractKeys } from './extract.ts';
-import { DEFAULT_OPEN_PACKS } from './inline-engine.ts';
 import { JOBS_PER_WORKER, parcelExtract, parcelIngest, type Reply, type Request } from './messages.ts';
 import { type Job, PoolWorker } from './pool-worker.ts';
 

@@ -71,17 +71,21 @@ export async function publishSweep(repository: OpenRepository, plan: GcPlanState
   return checkedSweep({ ...plan, swept: new Set(unpackPackIds(decided)), sweptDigest: planDigest });
 }
 
-/** Of the documents of a plan the plan itself is removed first, so as long as it is there no sweep of it ever was removed. */
-async function isStillThere({ backend, kernel }: OpenRepository, { number, suffix, condemned }: GcPlanState, options: CallOptions): Promise<boolean> {
+/**
+ * Of the documents of a plan the plan itself is removed first, so as long as it is there no sweep of it ever was removed. What is
+ * misread says nothing: the sweep counts for others already and must not be taken back.
+ */
+async function isStillThere({ backend, kernel, objects }: OpenRepository, { number, suffix, condemned }: GcPlanState, options: CallOptions): Promise<boolean> {
   const name = gcPlanName(number, suffix);
   try {
-    if (equalBytes(kernel.blake3(await backend.read(name, undefined, options)), condemned!.digest)) return true;
+    const stored = await backend.read(name, undefined, options);
+    if (equalBytes(kernel.blake3(stored), condemned!.digest)) return true;
+    objects.openSigned(name, stored); // whole, so it is a later plan of another run that slept
+    return false;
   } catch (error) {
     if (hasCode(error, 'OBJECT_NOT_FOUND')) return false;
     throw error;
   }
-  // It was misread. The sweep counts for others already and must not be taken back.
-  throw corrupt('gc plan', 'it is not what was read before', { name });
 }
 
 /** The packs of the sweep, which must be one of this very plan. @throws OBJECT_CORRUPT */

@@ -26,7 +26,7 @@ const ON_WARNING: Readonly<Record<string, string>> = {
 export function adviceFor({ object, severity, message, files }: Finding): string | undefined {
   if (severity === 'warning') return ON_WARNING[object];
   // What is stored is whole, as far as is known: only nobody says where.
-  if ((object === 'chunk' || object === 'tree') && message.startsWith('No index segment')) return `${ON_DAMAGE['index segment']}; then verify again`;
+  if ((object === 'chunk' || object === 'tree') && message.startsWith('No index segment')) return `${ON_DAMAGE['index segment']}. If it finds nothing, the content is lost here. ${LOST_CONTENT}`;
   if (object === 'pack' && files.length === 0) return '`snap repair packs` stores what is whole of the pack anew';
   return ON_DAMAGE[object] ?? (object.endsWith('marker') ? 'Put the object back from a copy of the repository' : undefined);
 }

@@ -2,8 +2,6 @@
 import type { CallOptions } from '../base/call-options.ts';
 import { mapBounded } from '../base/concurrency.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
-import { TABLE_CHUNK_BYTES } from '../format/pack-table.ts';
-import { chunkIdFromBytes, CHUNK_ID_BYTES, type ChunkId } from '../format/ids.ts';
 import { packContent, type PackContent } from '../format/index-segment.ts';
 import { packName } from '../format/object-names.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
@@ -11,13 +9,12 @@ import { readPackTable } from '../repository/pack-tables.ts';
 import { SegmentWriter } from '../repository/segment-writer.ts';
 import { establishView, type ListedPack, type SessionView } from '../repository/session-view.ts';
 import type { ExtractEngine } from './extract-engine.ts';
+import { count, HEAL, tellIndexLosses } from './index-losses.ts';
 import { contentDigest, readSegment, surveyIndex, type Claim, type IndexSurvey } from './index-survey.ts';
 import { FRAME_LOST, PackScan, type PackCondition } from './pack-scan.ts';
 import type { RepairTally } from './repair-run.ts';
 
 const PARALLEL_READS = 8;
-const HEAL = 'Run `snap repair packs`, which saves what is left of damaged packs; with --from it heals from a copy of the repository';
-const STORE_AGAIN = 'Run a backup, which stores again what its source still has, and then `snap verify`; `snap repair snapshots` marks what stays lost';
 
 export interface RebuildOptions {
   readonly dryRun: boolean;
@@ -217,32 +214,11 @@ export class IndexRebuild {
   /** Pack by pack, with the chunks that no other pack holds. */
   async #tellLosses(): Promise<void> {
     if (this.#gone.size === 0 || !this.#options.tellsLosses) return;
-    const { cache } = this.#repository;
     await this.#look();
-    const isAtMost = this.#options.dryRun && this.#unlisted > 0;
-    const bad = new Set([...this.#gone].map(name => cache.chunks.packNumber(this.#survey.packIds.get(name)!)));
-    const isMissing = (id: ChunkId): boolean => !cache.chunks.findAll(id).some(({ pack }) => !bad.has(pack));
-    const counted = new Set<string>();
-    for (const place of this.#removals.keys()) {
-      const segment = await readSegment(this.#repository, this.#survey.segments[place]!.id, this.#call);
-      for (const pack of segment === undefined || 'damage' in segment ? [] : segment.packs) {
-        const name = packName(pack.type, pack.id);
-        if (!this.#gone.has(name) || counted.has(name)) continue;
-        counted.add(name);
-        this.#tellLoss(name, pack, countMissing(pack, isMissing), isAtMost);
-      }
-    }
-  }
-
-  #tellLoss(name: string, { chunkCount }: PackContent, missing: number, isAtMost: boolean): void {
-    const { counts } = this.#tally;
-    counts.packsDropped++;
-    counts.chunksLost += missing;
-    this.#tally.step('drop', 'index entries', name, `of ${count(chunkCount, 'chunk')}`);
-    if (missing === 0) return;
-    this.#tally.lost({ object: 'pack', name, message: `${isAtMost ? 'Up to ' : ''}${missing} of its ${count(chunkCount, 'chunk')} are in no other pack`, files: [] });
-    this.#tally.next(HEAL);
-    this.#tally.next(STORE_AGAIN);
+    const { segments, packIds } = this.#survey;
+    await tellIndexLosses(this.#repository, [...this.#removals.keys()].map(place => segments[place]!.id), {
+      ...this.#call, gone: this.#gone, packIds, tally: this.#tally, isAtMost: this.#options.dryRun && this.#unlisted > 0,
+    });
   }
 
   async #remove(): Promise<void> {
@@ -263,16 +239,6 @@ export class IndexRebuild {
     await cache.chunks.dropSegments([...this.#writer.written, ...[...this.#removals.keys()].map(place => this.#survey.segments[place]!.id)]);
     await this.#look();
   }
-}
-
-function countMissing({ chunks }: PackContent, isMissing: (id: ChunkId) => boolean): number {
-  let missing = 0;
-  for (let at = 0; at < chunks.length; at += TABLE_CHUNK_BYTES) if (isMissing(chunkIdFromBytes(chunks.subarray(at, at + CHUNK_ID_BYTES)))) missing++;
-  return missing;
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }
 
 function vanished(name: string, cause: unknown): SnapError {

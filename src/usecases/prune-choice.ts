@@ -22,6 +22,7 @@ import { loadRoots } from './mark-roots.ts';
 import { planPrune, type PackUsage, type PrunePlan } from './prune-plan.ts';
 import type { PruneRun } from './prune-run.ts';
 import { findAlive } from './prune-sessions.ts';
+import { findRollback } from './rollback-check.ts';
 
 /** What is to be condemned, and what is known of everything else. */
 export interface PruneChoice {
@@ -44,6 +45,9 @@ export async function choosePacks(run: PruneRun, plans: GcPlans, earlier: Mark |
   await repository.keys.refresh(backend, call); // packs may be of an epoch that is new
   // P3: markers, snapshots, sessions; then index, then packs.
   const roots = await loadRoots(repository, { ...call, storageTime: await run.storageTime(), without: options.without ?? new Set() });
+  if (options.without === undefined) {
+    for (const { message } of await findRollback(repository, roots.snapshots, plans.highestNumber, call)) run.warnOnce('repository', backend.location, message);
+  }
   await loadIndex(backend, objects, cache.chunks, call);
   let view = await loadPackView(repository, plans, run.gone, call);
   run.total ??= { packs: view.packs, bytes: view.bytes };

@@ -118,8 +118,8 @@ export class PruneRun {
 
   /** However often this run comes upon it. */
   warnOnce(object: string, name: string, message: string): void {
-    if (this.#warned.has(name)) return;
-    this.#warned.add(name);
+    if (this.#warned.has(`${name} ${message}`)) return;
+    this.#warned.add(`${name} ${message}`);
     this.findings.warn(object, name, message);
   }
 

@@ -6,8 +6,10 @@ import type { CallOptions } from '../base/call-options.ts';
 import type { Clock } from '../base/ambient.ts';
 import { SnapError } from '../base/errors.ts';
 import { loadGcPlans, unfinishedPlans, type GcPlans, type GcPlanState } from '../repository/gc-plans.ts';
+import { excludedBy } from '../repository/gc-view.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { Registration, type SessionOwner } from '../repository/registration.ts';
+import { listPacks } from '../repository/session-view.ts';
 import { isolated, newCounters, type Counters, type Finding, type JobContext, type RepairStep, type SnapEvent } from './events.ts';
 import { FindingList } from './findings.ts';
 import type { RepairCounts, RepairReport } from './reports.ts';
@@ -25,9 +27,14 @@ export interface RepairOptions {
 export async function checkMayRepair(repository: OpenRepository, options: CallOptions): Promise<GcPlans> {
   repository.keys.adminSeed();
   const plans = await loadGcPlans(repository, options);
-  const [unfinished] = unfinishedPlans(plans);
-  if (unfinished !== undefined) throw pruneUnfinished(unfinished);
+  for (const plan of unfinishedPlans(plans)) if (!await isCarriedOut(repository, plan, options)) throw pruneUnfinished(plan);
   return plans;
+}
+
+/** Everything that the sweep names is gone, and only the document that says so cannot be read: nobody would ever finish that. */
+async function isCarriedOut({ backend }: OpenRepository, plan: GcPlanState, options: CallOptions): Promise<boolean> {
+  const excluded = excludedBy(plan);
+  return plan.swept !== undefined && !(await listPacks(backend, options)).some(({ id }) => excluded.has(id));
 }
 
 export function pruneUnfinished({ names }: GcPlanState): SnapError {

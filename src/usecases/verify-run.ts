@@ -14,10 +14,6 @@ import { DamageMap } from './verify-damage.ts';
 import type { DataSample } from './verify-sample.ts';
 import { checkStructure, type StoredPackObject, type Structure } from './verify-structure.ts';
 
-export const VERIFY_LEVELS = ['structure', 'metadata', 'tables', 'sample', 'data'] as const;
-/** 0 to 4 of repository design, section 16.2. */
-export type VerifyLevel = (typeof VERIFY_LEVELS)[number];
-
 export interface VerifyOptions {
   readonly engines: EngineFactory;
   readonly owner: SessionOwner;

@@ -18,13 +18,15 @@ import { coverageOf } from './verify-coverage.ts';
 import { candidates, DataCheck } from './verify-data.ts';
 import { checkIndex, reportUnlisted } from './verify-index.ts';
 import { CheckedPacks } from './verify-ledger.ts';
-import { beginRun, type Beginning, type VerifyLevel, type VerifyOptions, type VerifyRun } from './verify-run.ts';
+import type { VerifyLevel } from './verify-levels.ts';
+import { beginRun, type Beginning, type VerifyOptions, type VerifyRun } from './verify-run.ts';
 import { choosePacks, isRandomSample, mostDamaged, type SampleStatement } from './verify-sample.ts';
 import { checkStructure, type StoredPackObject, type Structure } from './verify-structure.ts';
 import type { TreeCheck } from './verify-trees.ts';
 import { checkTrees, nameFiles } from './verify-walk.ts';
 
-export type { VerifyLevel, VerifyOptions } from './verify-run.ts';
+export type { VerifyLevel } from './verify-levels.ts';
+export type { VerifyOptions } from './verify-run.ts';
 
 /** Damage is in the report. @throws every repository error that is no damage: then nothing is known */
 export async function verify(repository: OpenRepository, options: VerifyOptions, context: JobContext = {}): Promise<VerifyReport> {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/base/ambient.ts';
 import { utf8 } from '../../src/base/bytes.ts';
@@ -165,6 +166,13 @@ describe('concurrency', () => {
     await Promise.all(Array.from({ length: 20 }, (_, i) => backend.create(`packs/d/00/${i}`, [new Uint8Array(100_000)])));
     await Promise.all(Array.from({ length: 20 }, (_, i) => backend.read(`packs/d/00/${i}`)));
     expect(Math.max(...fake.requests.map(request => request.underWay))).toBe(3);
+  });
+  test('leaves nothing behind at the signal of a long job', async () => {
+    const backend = open(await startFake());
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, (_, i) => backend.create(`index/${i}`, [utf8('x')], { signal })));
+    await Promise.all(Array.from({ length: 30 }, (_, i) => backend.read(`index/${i}`, undefined, { signal })));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
   test('never makes a heartbeat wait behind packs', async () => {
     const fake = await startFake();

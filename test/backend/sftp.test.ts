@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/base/ambient.ts';
@@ -250,6 +251,13 @@ describe('SftpBackend', () => {
     });
   });
 
+  test('nothing is left behind at the signal of a long job', async () => {
+    const backend = await opened();
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, (_, i) => backend.create(`index/${i}`, [utf8('x')], { signal })));
+    await Promise.all(Array.from({ length: 30 }, (_, i) => backend.read(`index/${i}`, undefined, { signal })));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
   test('the pauses of a repetition are those of the clock that was given', async () => {
     const backend = await throughProxy();
     proxy.cut();

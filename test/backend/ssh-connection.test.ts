@@ -63,6 +63,17 @@ describe('the key of the server', () => {
     expect(known()).toContain(`[127.0.0.1]:${server.port} ${server.hostKey()}`);
     expect(await outcomeOf()).toBe('open');
   });
+  test('is added once, however often the connection changes its keys', async () => {
+    server.writeKnownHosts('');
+    const backend = await openSftpBackend(parseLocation(server.location()) as SftpLocation, {
+      clock: systemClock, random: systemRandom, create: true, settings: { ...server.settings, acceptNewHostKey: true },
+    });
+    const name = `packs/d/00/${process.pid}`;
+    await backend.create(name, [new Uint8Array(20_000_000)]);
+    expect((await backend.read(name)).length).toBe(20_000_000);
+    await backend.close();
+    expect(known().trim().split('\n')).toHaveLength(1);
+  });
   test('is added as a hash where the configuration says so', async () => {
     server.writeKnownHosts('');
     writeFileSync(`${ssh}/config`, 'HashKnownHosts yes\n');

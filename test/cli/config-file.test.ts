@@ -3,7 +3,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SnapError } from '../../src/base/errors.ts';
-import { findConfigFile, parseConfigFile, usualPlaces } from '../../src/cli/config-file.ts';
+import { parseConfigFile } from '../../src/cli/config-file.ts';
+import { findConfigFile, usualPlaces } from '../../src/cli/config-place.ts';
 import { VERBS } from '../../src/cli/verbs.ts';
 
 const parse = (text: string): ReturnType<typeof parseConfigFile> => parseConfigFile(text, '/etc/snap/snap.yaml', VERBS);

@@ -71,7 +71,7 @@ describe('the password of a repository', () => {
 
   test('an interrupt ends a command that hangs', async () => {
     const controller = new AbortController();
-    const reading = readCredential(at(globals({ passwordCommand: ['sleep 60'] }), 'flags', { ...context(), signal: controller.signal }));
+    const reading = readCredential(at(globals({ passwordCommand: ['exec sleep 60'] }), 'flags', { ...context(), signal: controller.signal }));
     controller.abort();
     await expect(reading).rejects.toMatchObject({ code: 'CANCELLED' });
   });

@@ -1,4 +1,4 @@
-/** What everybody does with a repository, on any location: init, backups, snapshots, verify, restore. */
+/** What everybody does with a repository, on any location: init, backups, snapshots, verify, restore, forget, prune. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -48,4 +48,7 @@ export async function dailyRound(location: string, env: Readonly<Record<string, 
   rmSync(join(place, 'cache'), { recursive: true });
   await well('restore', `latest:${source}`, '--target', join(place, 'target'), '--verify');
   for (const [path, bytes] of files) expect(Buffer.compare(readFileSync(join(place, 'target', path)), bytes), path).toBe(0);
+  await well('forget', '--keep-last', '1');
+  await well('prune', '--grace', '0');
+  await well('verify', '--read-data');
 }

@@ -186,7 +186,9 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     const { repository, owner, process, random } = run;
     const readData = random.oneIn(2);
     const { status, findings } = await verify(repository, { engines: enginesOf(run), owner, readData });
-    if (status === 'failed' && !mayMisread(process) && !wasAway(process)) throw new BrokenPromise(`verify found damage where there is none: ${JSON.stringify(findings.filter(({ severity }) => severity !== 'warning')).slice(0, 500)}`);
+    // A writer that slept until its packs were swept lists them in the index when it wakes up; nothing refers to them.
+    const damage = findings.filter(({ severity, message }) => severity !== 'warning' && !message.includes('(no snapshot needs it)'));
+    if (damage.length > 0 && !mayMisread(process) && !wasAway(process)) throw new BrokenPromise(`verify found damage where there is none: ${JSON.stringify(damage).slice(0, 500)}`);
     return `verified: ${status}`;
   },
 };

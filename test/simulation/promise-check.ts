@@ -24,6 +24,8 @@ type ChunkKey = string;
 interface KnownPack {
   readonly chunks: readonly ChunkKey[];
   isThere: boolean;
+  /** A sweep names it, so somebody deletes it sooner or later. */
+  isDoomed: boolean;
   /** Segments that are there and list it. */
   segments: number;
 }
@@ -37,7 +39,7 @@ export class PromiseCheck implements StoreObserver {
   readonly #digests = new Map<string, string>();
   readonly #packs = new Map<string, KnownPack>();
   readonly #segments = new Map<string, readonly string[]>();
-  /** In how many packs that exist and are indexed each chunk lies. */
+  /** In how many packs that can be counted on each chunk lies. */
   readonly #copies = new Map<ChunkKey, number>();
   /** What each tree node refers to. */
   readonly #nodes = new Map<ChunkKey, readonly ChunkKey[]>();
@@ -110,8 +112,8 @@ export class PromiseCheck implements StoreObserver {
     // Without create-only writes marks of two runs that say the same replace each other, which changes nothing.
     if (isMark && !this.#isConditional) return;
     const isLateTombstone = ref.kind === 'snapshot' && before === undefined && this.#has(forgottenName(ref.id)) && decodeHeader(bytes).type === OBJECT_TYPES.tombstone;
-    // A run that slept until its plan was done and removed may write documents of it, as long as it deletes nothing for them.
-    const isLateDocument = (ref.kind === 'gc-sweep' || ref.kind === 'gc-done') && before === undefined && !this.#has(gcPlanName(ref.number, ref.suffix));
+    // A run that slept until its plan, or one with the number that it wanted, was done and removed may write documents of it.
+    const isLateDocument = isGcRef(ref) && before === undefined && ref.number < this.#highestNumber();
     if (!isLateTombstone && !isLateDocument) this.#complain(`'${name}' was written twice with different bytes`);
   }
 
@@ -137,7 +139,7 @@ export class PromiseCheck implements StoreObserver {
         if (type === 'tree') this.#nodes.set(`tree:${toHex(stated)}`, childrenOf(chunk));
       }
     }
-    this.#packs.set(id, { chunks, isThere: true, segments: 0 });
+    this.#packs.set(id, { chunks, isThere: true, isDoomed: false, segments: 0 });
   }
 
   #addSegment(id: string, payload: Bytes): void {
@@ -164,9 +166,9 @@ export class PromiseCheck implements StoreObserver {
     if (known !== undefined) this.#change(known, () => { known.isThere = false; });
   }
 
-  /** A chunk can be found when it lies in a pack that is there and that a segment lists. */
+  /** A chunk can be found when it lies in a pack that is there, that no sweep names, and that a segment lists. */
   #change(pack: KnownPack, change: () => void): void {
-    const counted = (): boolean => pack.isThere && pack.segments > 0;
+    const counted = (): boolean => pack.isThere && !pack.isDoomed && pack.segments > 0;
     const before = counted();
     change();
     if (counted() === before) return;
@@ -227,11 +229,15 @@ export class PromiseCheck implements StoreObserver {
   #addSweep(name: string, { number, suffix }: NumberedName, bytes: Bytes): void {
     const plan = gcPlanName(number, suffix);
     const planBytes = this.#store.bytes(plan);
-    if (planBytes === undefined) return; // It allows nothing.
+    const { packs, planDigest } = decodeSweep(this.#body(name, bytes));
+    // A sweep of a plan that was removed, or of an earlier one with the same number, allows nothing.
+    if (planBytes === undefined || !equalBytes(planDigest, this.#repository.kernel.blake3(planBytes))) return;
     const condemned = new Set(unpackPackIds(decodePlan(this.#body(plan, planBytes)).packs));
-    for (const id of unpackPackIds(decodeSweep(this.#body(name, bytes)).packs)) {
+    for (const id of unpackPackIds(packs)) {
       if (!condemned.has(id)) this.#complain(`'${name}' names pack ${id}, which its plan does not condemn`);
       this.#allowedDeletions.add(id);
+      const known = this.#packs.get(id);
+      if (known !== undefined) this.#change(known, () => { known.isDoomed = true; });
     }
   }
 
@@ -245,8 +251,11 @@ export class PromiseCheck implements StoreObserver {
 
   /** The number that is highest stays used: its documents are never removed. */
   #checkRemovedDocument(name: string, { number }: NumberedName): void {
-    const numbers = this.#store.names().map(parseObjectName).map(ref => ref !== undefined && (ref.kind === 'gc-plan' || ref.kind === 'gc-sweep' || ref.kind === 'gc-done') ? ref.number : 0);
-    if (number >= Math.max(0, ...numbers)) this.#complain(`'${name}' was removed although its number is the highest`);
+    if (number >= this.#highestNumber()) this.#complain(`'${name}' was removed although its number is the highest`);
+  }
+
+  #highestNumber(): number {
+    return this.#store.names().map(parseObjectName).reduce((highest, ref) => isGcRef(ref) ? Math.max(highest, ref.number) : highest, 0);
   }
 
   // --- bytes ---
@@ -264,6 +273,12 @@ export class PromiseCheck implements StoreObserver {
     if (!isTrusted) this.#complain(`'${name}' is not signed`);
     return body;
   }
+}
+
+type GcRef = ObjectRef & { readonly kind: 'gc-plan' | 'gc-sweep' | 'gc-done' };
+
+function isGcRef(ref: ObjectRef | undefined): ref is GcRef {
+  return ref?.kind === 'gc-plan' || ref?.kind === 'gc-sweep' || ref?.kind === 'gc-done';
 }
 
 const dataKey = (id: Bytes): ChunkKey => `data:${toHex(id)}`;

@@ -53,7 +53,9 @@ export class SshServer {
     writeFileSync(join(folder, 'sshd_config'), [
       `Port ${port}`, 'ListenAddress 127.0.0.1', ...hostKeys.map(type => `HostKey ${folder}/host_${type}`), 'PidFile none',
       `AuthorizedKeysFile ${folder}/authorized_keys`, 'StrictModes no', 'UsePAM no', 'PasswordAuthentication no', 'KbdInteractiveAuthentication no',
-      ...hasSftp ? [`Subsystem sftp internal-sftp ${sftpWords}`, `ForceCommand internal-sftp ${sftpWords}`] : [], 'MaxStartups 100', '',
+      ...hasSftp ? [`Subsystem sftp internal-sftp ${sftpWords}`, `ForceCommand internal-sftp ${sftpWords}`] : [], 
+      // Keys change in mid-transfer, as they do on long connections.
+      'RekeyLimit 4M', 'MaxStartups 100', '',
     ].join('\n'));
     const process = spawn(PROGRAM, ['-D', '-e', '-f', join(folder, 'sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';

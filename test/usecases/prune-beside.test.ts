@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MemoryBackend, type MemoryState } from '../../src/backend/memory.ts';
 import { SnapError } from '../../src/base/errors.ts';
+import { loadGcPlans } from '../../src/repository/gc-plans.ts';
 import { listSessions } from '../../src/repository/sessions.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { ReadingSession } from '../../src/repository/reading-session.ts';
+import { closePlans } from '../../src/usecases/prune.ts';
 import { changeTags } from '../../src/usecases/labels.ts';
 import type { SnapEvent } from '../../src/usecases/events.ts';
+import { FaultyBackend } from '../support/faulty-backend.ts';
 import { Gate, HookedBackend } from '../support/hooked-backend.ts';
 import { backupPath, makeRepository, OWNER, reopen, SMALL_CHUNKS, temporaryDirectory } from '../support/memory-repository.ts';
 import { changeTree, forget, generations, namesBelow, packBytes, runPrune, type Generations } from '../support/prune-jobs.ts';
@@ -53,18 +56,16 @@ async function sample(createIfAbsent: Mode = 'atomic'): Promise<Place> {
   return { store, storeClock, repository: await reopen(store), root, ids, contents, content: contents.get(ids[0]!)! };
 }
 
-/** A backup that has done everything but its commit when this returns; `finish` lets it commit. */
-async function pausedBackup({ store, root }: { store: MemoryBackend; root: string }, events: SnapEvent[] = []): Promise<{ finish: () => Promise<string> }> {
+/** A backup that has done everything but its commit, or but its index, when this returns; `finish` lets it go on. */
+async function pausedBackup({ store, root }: { store: MemoryBackend; root: string }, events: SnapEvent[] = [], before = /^snapshots\//): Promise<{ finish: () => Promise<string> }> {
   const [reached, gate] = [new Gate(), new Gate()];
   const hooked = new HookedBackend(store);
-  hooked.before('createIfAbsent', /^snapshots\//, async () => {
-    reached.open();
-    await gate.passed;
-  });
-  hooked.before('create', /^snapshots\//, async () => {
-    reached.open();
-    await gate.passed;
-  });
+  for (const verb of ['createIfAbsent', 'create'] as const) {
+    hooked.before(verb, before, async () => {
+      reached.open();
+      await gate.passed;
+    });
+  }
   const running = backupPath(await reopen(hooked, { clock: new TestClock() }), root, { kind: 'full' }, { onEvent: event => events.push(event) });
   await Promise.race([reached.passed, running]);
   return {
@@ -150,16 +151,18 @@ describe.each(['atomic', 'none'] as const)('beside a backup (create-only writes:
     await expectWhole(place.store, await backup.finish(), place.content);
   });
 
-  test('leaves the packs of a running one alone', async () => {
+  test.each(['snapshot', 'index segment'])('does not condemn the packs of one that has not written its %s yet', async what => {
     const place = { ...await sample(createIfAbsent), root: temporaryDirectory() };
     writeFileSync(join(place.root, 'new'), new SeededRandom(99).bytes(200_000));
     const before = new Set(await namesBelow(place.store, 'packs/'));
-    const backup = await pausedBackup(place);
+    const backup = await pausedBackup(place, [], what === 'snapshot' ? /^snapshots\// : /^index\//);
     const own = (await namesBelow(place.store, 'packs/')).filter(name => !before.has(name));
     expect(own.length).toBeGreaterThan(0);
-    await runPrune(await reopen(place.store));
+    expect(await runPrune(await reopen(place.store))).toMatchObject({ isPending: true });
+    const condemned = (await loadGcPlans(place.repository)).plans.flatMap(plan => (plan.isDone ? [] : [...plan.condemned!.packs]));
+    for (const name of own) expect(condemned).not.toContain(name.slice(-32));
     await backup.finish();
-    await runPrune(await reopen(place.store));
+    expect(await runPrune(await reopen(place.store))).toMatchObject({ isPending: false, packsRescued: 0 });
     expect(await namesBelow(place.store, 'packs/')).toEqual(expect.arrayContaining(own));
   });
 });
@@ -257,6 +260,36 @@ describe('beside another prune, a prune', () => {
     expect(await namesBelow(place.store, 'packs/')).toEqual(left);
   });
 
+  test('that decided otherwise obeys the sweep that was written first', async () => {
+    const place = await sample();
+    const backup = await pausedBackup(place);
+    await runPrune(await reopen(place.store));
+    const id = await backup.finish(); // needs what is condemned: the first one to look rescues it
+    const [second, gate] = [new Gate(), new Gate()];
+    let other: Promise<unknown> | undefined;
+    const slow = new HookedBackend(place.store);
+    slow.before('createIfAbsent', /\.sweep$/, async () => {
+      second.open();
+      await gate.passed;
+    });
+    const hooked = new HookedBackend(place.store);
+    hooked.before('createIfAbsent', /\.sweep$/, async () => {
+      await forget(place.repository, id); // so the second one decides to delete it
+      other = runPrune(await reopen(slow));
+      await second.passed;
+    });
+    let snapshotId: string | undefined;
+    hooked.before('createIfAbsent', /\.done$/, async () => {
+      // What was rescued is usable again, and is used.
+      ({ snapshotId } = await backupPath(await reopen(place.store), place.root, { kind: 'full' }));
+    });
+    expect((await runPrune(await reopen(hooked), { limits: { maxUnusedShare: 1, repackSmall: false } })).packsRescued).toBeGreaterThan(0);
+    hooked.assertAllStruck();
+    gate.open();
+    await other;
+    await expectWhole(place.store, snapshotId!, place.content);
+  });
+
   test('that slept until the plan was done and its documents were removed deletes nothing', async () => {
     const place = await sample();
     const hooked = new HookedBackend(place.store);
@@ -295,6 +328,25 @@ describe('beside another prune, a prune', () => {
     const documents = await namesBelow(place.store, 'gc/');
     expect(documents.filter(name => name.startsWith('gc/0000000001'))).toSatisfy((names: string[]) => names.length === 0 || names.some(name => name.endsWith('.done')));
     expect((await reopen(place.store)).id).toBe(place.repository.id);
+  });
+});
+
+describe('after a prune that died on a storage without create-only writes', () => {
+  test('the next one leaves its plan alone, deletes the same packs by a plan of its own, and an operator can close the first', async () => {
+    const place = await sample('none');
+    const dying = new FaultyBackend(place.store, [{ verb: 'createIfAbsent', name: /\.sweep$/, effect: 'fail-before' }]);
+    await expect(runPrune(await reopen(dying))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    const before = await packBytes(place.store);
+    const report = await runPrune(await reopen(place.store));
+    expect(report).toMatchObject({ isPending: false, planNumber: 2, packsRescued: 0 });
+    expect(before - await packBytes(place.store)).toBe(report.bytesFreed);
+    expect(report.bytesFreed).toBeGreaterThan(0);
+    await expectWhole(place.store, place.ids[1]!, place.contents.get(place.ids[1]!)!);
+    expect(await closePlans(await reopen(place.store))).toEqual([1]);
+    await expectWhole(place.store, place.ids[1]!, place.contents.get(place.ids[1]!)!);
+    const { snapshotId } = await backupPath(await reopen(place.store), place.root);
+    await runPrune(await reopen(place.store));
+    await expectWhole(place.store, snapshotId!, place.content);
   });
 });
 

@@ -8,10 +8,11 @@ import { withoutRemove } from '../../src/backend/without-remove.ts';
 import { OBJECT_TYPES } from '../../src/format/header.ts';
 import { encodePlan, packPackIds } from '../../src/format/gc-documents.ts';
 import { parseRunId } from '../../src/format/ids.ts';
-import { gcPlanName, numberedObjectId, parityName } from '../../src/format/object-names.ts';
+import { gcPlanName, numberedObjectId, packName, parityName } from '../../src/format/object-names.ts';
 import { sealObject, signBody } from '../../src/format/sealed-object.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { systemClock } from '../../src/base/ambient.ts';
+import { loadGcPlans } from '../../src/repository/gc-plans.ts';
 import { writeLedger } from '../../src/repository/ledger.ts';
 import { rotateKeyring } from '../../src/repository/key-rotation.ts';
 import { listPacks } from '../../src/repository/session-view.ts';
@@ -152,6 +153,36 @@ describe('a prune', () => {
     }
   });
 
+  test('keeps the other copy when the one that it counted on vanishes meanwhile', async () => {
+    const { backend, ids, contents } = await twins();
+    const hooked = new HookedBackend(backend);
+    const before = await listPacks(backend);
+    hooked.before('list', /^packs\//, async () => {
+      const condemned = (await loadGcPlans(await reopen(backend))).plans[0]!.condemned!.packs;
+      expect(condemned.size).toBe(2);
+      for (const { type, id } of before) if (!condemned.has(id)) await backend.remove(packName(type, id));
+    }, 1);
+    expect(await runPrune(await reopen(hooked))).toMatchObject({ packsRescued: 2 });
+    hooked.assertAllStruck();
+    await expectReadable(backend, contents, ...ids);
+  });
+
+  test('stores anew what is left of frames of small files that compress well', async () => {
+    const backend = memoryBackend();
+    const repository = await makeRepository(backend);
+    const root = memoryDirectory();
+    const write = (i: number, version: number): void => writeFileSync(join(root, `file-${i}`), `${version}.${i} some words `.repeat(400));
+    for (let i = 0; i < 300; i++) write(i, 1);
+    const { snapshotId: first } = await backupPath(repository, root);
+    for (let i = 0; i < 300; i += 2) write(i, 2);
+    const { snapshotId } = await backupPath(repository, root);
+    const contents = await readAllSnapshots(repository);
+    await forget(repository, first!);
+    const report = await runPrune(await reopen(backend));
+    expect(report.packsRewritten).toBeGreaterThan(0);
+    await expectWhole(backend, contents, snapshotId!);
+  });
+
   test('renews old keys as far as it is told to', async () => {
     const { backend, repository, ids, contents } = await storedGenerations(2);
     await rotateKeyring(repository);
@@ -255,6 +286,13 @@ describe('the documents of a prune', () => {
     expect(await namesBelow(backend, 'gc/')).toEqual(documents(3));
   });
 
+  test('that this host has seen are missed when the repository was rolled back, and their numbers are not used again', async () => {
+    const { repository, ids } = await storedGenerations(2);
+    await repository.cache.remember({ highestGc: 9 });
+    await forget(repository, ids[0]!);
+    expect(await runPrune(repository)).toMatchObject({ planNumber: 10, findings: [{ severity: 'warning', message: expect.stringContaining('number 9') as string }] });
+  });
+
   test('that no admin key signed do not count and are told', async () => {
     const { backend, repository, ids, contents } = await storedGenerations(2);
     const packs = packPackIds((await listPacks(backend)).map(({ id }) => id));
@@ -329,6 +367,22 @@ describe('a damaged pack that should be stored anew', () => {
     const again = await runPrune(await reopen(backend));
     expect(again).toMatchObject({ findings: [{ severity: 'damage', name }] });
   });
+});
+
+test('a pack that is not needed stays when it holds the only good copy of something', async () => {
+  const { backend, ids, contents } = await twins();
+  const repository = await reopen(backend);
+  await rotateKeyring(repository); // so that the packs that count are to be stored anew
+  const [counted, copy] = (await listPacks(backend)).filter(({ type }) => type === 'data').sort((a, b) => (a.id < b.id ? -1 : 1));
+  const name = packName('data', counted!.id);
+  const bytes = await backend.read(name);
+  await backend.remove(name);
+  await backend.create(name, [bytes.map((byte, i) => (i > 9000 && i < bytes.length - 9000 && i % 500 === 0 ? byte ^ 1 : byte))]);
+  const { findings } = await runPrune(await reopen(backend), { limits: { repackSmall: false, resealBytes: 1e9 } });
+  expect(findings).toMatchObject([{ severity: 'damage', name }]);
+  expect(await namesBelow(backend, packName('data', copy!.id))).toHaveLength(1);
+  await backend.remove(name);
+  await expectReadable(backend, contents, ...ids);
 });
 
 describe('a prune on a storage that is full', () => {

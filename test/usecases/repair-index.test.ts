@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { MemoryBackend } from '../../src/backend/memory.ts';
 import { openMemoryCache } from '../../src/cache/memory-cache.ts';
-import { encodeDone, encodePlan, packPackIds } from '../../src/format/gc-documents.ts';
+import { encodeDone, encodePlan, encodeSweep, packPackIds } from '../../src/format/gc-documents.ts';
 import { OBJECT_TYPES } from '../../src/format/header.ts';
 import { parsePackId, parseRunId, parseSegmentId } from '../../src/format/ids.ts';
 import { decodeIndexSegment, encodeIndexSegment, unpackSegment, type PackContent } from '../../src/format/index-segment.ts';
-import { gcDoneName, gcPlanName, segmentName } from '../../src/format/object-names.ts';
+import { gcDoneName, gcPlanName, gcSweepName, segmentName } from '../../src/format/object-names.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { backupPath, makeRepository, memoryBackend, reopen, SMALL_CHUNKS, temporaryDirectory } from '../support/memory-repository.ts';
@@ -238,6 +238,20 @@ describe('repair index refuses', () => {
     expect(backend.snapshotState()).toEqual(before);
     await repository.objects.save(backend, gcDoneName(1), OBJECT_TYPES.done, encodeDone({ createdAt: 1 }));
     expect(await runRepairIndex(await reopen(backend))).toMatchObject({ status: 'complete' });
+  });
+
+  test('but not for a plan that was carried out, of which only the last document is damaged', async () => {
+    const { backend, repository } = await sample();
+    const { objects, kernel } = repository;
+    const packs = packPackIds([parsePackId('ab'.repeat(16))]);
+    await objects.save(backend, gcPlanName(1), OBJECT_TYPES.plan, encodePlan({ packs, createdAt: 1, runId: parseRunId('12'.repeat(16)) }));
+    const planDigest = kernel.blake3(await backend.read(gcPlanName(1)));
+    await objects.save(backend, gcSweepName(1), OBJECT_TYPES.sweep, encodeSweep({ packs, planDigest, createdAt: 1 }));
+    await objects.save(backend, gcDoneName(1), OBJECT_TYPES.done, encodeDone({ createdAt: 1 }));
+    await overwrite(backend, gcDoneName(1), flipped());
+    const [victim] = namesBelow(backend, 'index/');
+    await overwrite(backend, victim!, flipped());
+    expect(await runRepairIndex(await reopen(backend))).toMatchObject({ status: 'complete', counts: { segmentsRemoved: 1 } });
   });
 
   test('what a newer version wrote: segments and packs', async () => {

@@ -1,13 +1,11 @@
 import { hostname } from 'node:os';
 import { SnapError } from '../../base/errors.ts';
 import { parsePackId, parseSnapshotId, type PackId } from '../../format/ids.ts';
-import { backup } from '../../usecases/backup.ts';
 import type { BackupOptions } from '../../usecases/backup-run.ts';
 import type { JobContext } from '../../usecases/events.ts';
-import { addParity } from '../../usecases/parity.ts';
-import { validateBackup, type ValidateOptions } from '../../usecases/validate-backup.ts';
+import type { ValidateOptions } from '../../usecases/validate-backup.ts';
 import { engineFactory, sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
-import { chooseSource } from '../compose-files.ts';
+import { chooseSource } from '../compose-source.ts';
 import type { BACKUP_FLAGS } from '../flags.ts';
 import { runJob, worst, type Job } from '../job.ts';
 import type { Result } from '../outcome.ts';
@@ -20,9 +18,11 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
   const { source, named } = await chooseSource(context, flags, operands);
   const series = flags.series ?? defaultSeries(flags.host ?? hostname(), named);
   if (source.kind === 'tree') await source.open({ signal: context.signal });
-  // Opening the repository mostly waits for the password to be stretched; the walk uses that time.
+  // Opening the repository mostly waits for the password to be stretched; the walk uses that time, and so does loading the rest.
+  const loading = import('../../usecases/backup.ts');
   const [result] = await Promise.all([
     withRepository(context, job.context, async repository => {
+      const { backup } = await loading;
       const packs = new Set<PackId>();
       const knownSegments = new Set(repository.cache.chunks.segments());
       const report = await backup(repository, source, { ...backupOptions(context), series }, notingPacks(job.context, packs));
@@ -46,6 +46,7 @@ async function validate(
 ): Promise<Result> {
   job.note('Reading back what was written');
   job.begin();
+  const { validateBackup } = await import('../../usecases/validate-backup.ts');
   const options = { engines: engineFactory(context.flags.readConcurrency), owner: sessionOwner(context), ...written };
   return job.show(await validateBackup(repository, options, job.context));
 }
@@ -64,6 +65,7 @@ function notingPacks(context: JobContext, packs: Set<PackId>): JobContext {
 async function protect(repository: OpenRepository, share: number, packs: ReadonlySet<PackId>, job: Job): Promise<Result> {
   job.note('Adding parity to the new packs');
   job.begin();
+  const { addParity } = await import('../../usecases/parity.ts');
   try {
     return job.show(await addParity(repository, { share, packs, verify: false, dryRun: false }, job.context));
   } catch (error) {

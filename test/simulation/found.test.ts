@@ -1,0 +1,84 @@
+/** Faults that the simulation found, each in as few steps as it takes. */
+import { describe, expect, test } from 'vitest';
+import type { Bytes } from '../../src/base/bytes.ts';
+import { MemoryBackend } from '../../src/backend/memory.ts';
+import type { CallOptions } from '../../src/backend/backend.ts';
+import { FaultyBackend } from '../support/faulty-backend.ts';
+import { HookedBackend } from '../support/hooked-backend.ts';
+import { reopen } from '../support/memory-repository.ts';
+import { forget, generations, namesBelow, runPrune, storedGenerations } from '../support/prune-jobs.ts';
+import { readAllSnapshots } from '../support/read-snapshot.ts';
+import { TestClock } from '../support/test-clock.ts';
+
+describe('a prune', () => {
+  test('does not take back its sweep when it misreads the plan, since the sweep counts for others already', async () => {
+    const { backend, ids } = await storedGenerations(3);
+    const faulty = new FaultyBackend(backend);
+    const hooked = new HookedBackend(faulty);
+    const repository = await reopen(hooked);
+    await forget(repository, ids[0]!);
+    hooked.before('createIfAbsent', /\.sweep$/, async () => { faulty.plan({ verb: 'read', name: /^gc\/\d+$/, effect: 'flip' }); });
+    await expect(runPrune(repository)).rejects.toMatchObject({ kind: 'corrupt' });
+    faulty.assertAllHit();
+    expect(await namesBelow(backend, 'gc/')).toEqual(['gc/0000000001', 'gc/0000000001.sweep']);
+    expect(await runPrune(await reopen(backend))).toMatchObject({ isPending: false });
+  });
+
+  test('on a store without create-only writes never replaces its sweep, also when a deletion fails', async () => {
+    const store = new OverwritingBackend({ clock: new TestClock(), createIfAbsent: 'none' });
+    const { ids } = await generations(3, store);
+    const faulty = new FaultyBackend(store, [{ verb: 'remove', name: /^packs\//, effect: 'fail-before', after: 1 }]);
+    const repository = await reopen(faulty);
+    await forget(repository, ids[0]!, ids[1]!);
+    await expect(runPrune(repository)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    faulty.assertAllHit();
+    expect(store.replaced.filter(name => name.endsWith('.sweep'))).toEqual([]);
+    // Another run finishes the deletions.
+    expect(await runPrune(await reopen(store))).toMatchObject({ isPending: false });
+    expect([...(await readAllSnapshots(await reopen(store))).keys()]).toEqual([ids[2]]);
+  });
+
+  test.each([['while it marks', 0], ['while it looks again', 1]])('that meets a snapshot which is forgotten and swept %s begins again', async (_when, listings) => {
+    const { backend, ids, contents } = await storedGenerations(3);
+    const other = await reopen(backend);
+    await forget(other, ids[0]!);
+    const hooked = new HookedBackend(backend);
+    const repository = await reopen(hooked);
+    // After the snapshots were listed, and before the index is.
+    hooked.before('list', /^index\//, async () => {
+      await forget(other, ids[1]!);
+      await runPrune(other);
+    }, listings);
+    expect(await runPrune(repository)).toMatchObject({ isPending: false, findings: [] });
+    hooked.assertAllStruck();
+    expect(await readAllSnapshots(await reopen(backend))).toEqual(new Map([[ids[2], contents.get(ids[2]!)]]));
+  });
+
+  test('whose merged index segment is merged by another one before it is read back leaves the rest to that one', async () => {
+    const { backend, ids, contents } = await storedGenerations(5);
+    const hooked = new HookedBackend(backend);
+    const repository = await reopen(hooked);
+    await forget(repository, ids[0]!);
+    // After the deletions the index is merged; the first read after the new segment is written reads it back.
+    hooked.before('createIfAbsent', /\.done$/, async () => {
+      hooked.before('create', /^index\//, async () => {
+        hooked.before('read', /^index\//, async () => { await runPrune(await reopen(backend)); });
+      });
+    });
+    expect(await runPrune(repository)).toMatchObject({ isPending: false });
+    expect(await readAllSnapshots(await reopen(backend))).toEqual(new Map(ids.slice(1).map(id => [id, contents.get(id)])));
+    hooked.assertAllStruck();
+  });
+});
+
+/** Ignores the condition of create-only writes, as some S3 clones do, and notes what was replaced. */
+class OverwritingBackend extends MemoryBackend {
+  readonly replaced: string[] = [];
+
+  override async createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'> {
+    const isThere = await this.stat(name).then(() => true, () => false);
+    if (isThere && !name.startsWith('probe/')) this.replaced.push(name);
+    if (isThere) await this.remove(name, options);
+    return super.createIfAbsent(name, bytes, options);
+  }
+}
