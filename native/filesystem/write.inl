@@ -81,15 +81,18 @@ napi_value unlinkAt(Call& call) {
   return call.none();
 }
 
+void writeAll(int fd, ByteView bytes, uint64_t position) {
+  size_t done = 0;
+  while (done < bytes.length) {
+    done += check("pwrite", [&] { return pwrite(fd, bytes.data + done, bytes.length - done, static_cast<off_t>(position + done)); });
+  }
+}
+
 napi_value write(Call& call) {
   int fd = call.descriptor(0);
   ByteView part = call.part(2, call.bytes(1));
-  uint64_t position = call.wholeNumber(4, MAX_SAFE_INTEGER);
-  size_t done = 0;
-  while (done < part.length) {
-    done += check("pwrite", [&] { return pwrite(fd, part.data + done, part.length - done, static_cast<off_t>(position + done)); });
-  }
-  return call.number(static_cast<double>(done));
+  writeAll(fd, part, call.wholeNumber(4, MAX_SAFE_INTEGER));
+  return call.number(static_cast<double>(part.length));
 }
 
 napi_value truncate(Call& call) {
@@ -192,6 +195,31 @@ napi_value setTimes(Call& call) {
   return call.none();
 }
 
+napi_value writeNewFile(Call& call) {
+  int directory = call.descriptor(0);
+  Name name;
+  call.name(1, name);
+  ByteView content = call.bytes(2);
+  mode_t mode = static_cast<mode_t>(call.wholeNumber(3, 07777));
+  timespec times[2];
+  takeTimes(call, 4, times);
+  // Nobody else reads it before its own mode is set.
+  int flags = O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_CREAT | O_EXCL;
+  int fd = check("openat", [&] { return openat(directory, name.text, flags, 0600); });
+  try {
+    Descriptor file(fd);
+    writeAll(fd, content, 0);
+    check("fchmod", [&] { return fchmod(fd, mode); });
+    check("futimens", [&] { return futimens(fd, times); });
+    // Network file systems and quotas may tell only now that there is no room.
+    if (::close(file.release()) == -1 && errno != EINTR) throw SystemError{errno, "close"};
+  } catch (const SystemError&) {
+    unlinkat(directory, name.text, 0);
+    throw;
+  }
+  return call.none();
+}
+
 napi_value setOwner(Call& call) {
   int fd = call.descriptor(0);
   uid_t uid = call.id(1);
@@ -219,7 +247,7 @@ napi_value freeSpace(Call& call) {
 
 const napi_property_descriptor WRITE_FUNCTIONS[] = {
     EXPORT(makeDirectoryAt), EXPORT(makeSymlinkAt), EXPORT(makeLinkAt),     EXPORT(makeNodeAt), EXPORT(renameAt),
-    EXPORT(unlinkAt),        EXPORT(write),         EXPORT(truncate),       EXPORT(allocate),   EXPORT(sync),
+    EXPORT(unlinkAt),        EXPORT(write),         EXPORT(writeNewFile),   EXPORT(truncate),   EXPORT(allocate),   EXPORT(sync),
     EXPORT(syncFileSystem),  EXPORT(setOwnerAt),    EXPORT(setModeAt),      EXPORT(setTimesAt), EXPORT(setOwner),
     EXPORT(setMode),         EXPORT(setTimes),      EXPORT(freeSpace),
 };

@@ -108,6 +108,11 @@ export interface NativeFileSystem {
   unlinkAt(directory: number, name: Bytes, isDirectory: boolean): void;
   /** Writes source[start, start+length) at `position`; always all of it, or it throws. */
   write(fd: number, source: Bytes, start: number, length: number, position: number): number;
+  /**
+   * A new file in one call: made (EEXIST when the name is taken), written, given its mode and time, closed. When anything fails,
+   * it is not there; `syscall` of the error says what it was.
+   */
+  writeNewFile(directory: number, name: Bytes, content: Bytes, mode: number, mtimeSeconds: number, mtimeNanoseconds: number): void;
   truncate(fd: number, size: number): void;
   /** Reserves space and so fails early with ENOSPC, without changing the size; quietly does nothing where it is not supported. */
   allocate(fd: number, size: number): void;

@@ -30,7 +30,10 @@ export function repairLines(report: RepairReport): string[] {
     ['Found', report.damagedObjects === 0 ? 'nothing to repair' : `${formatCount(report.damagedObjects)} damaged or missing`],
     ...some('Index', [counts.packsIndexed, 'pack', 'listed anew'], [counts.packsDropped, 'missing pack', 'dropped'], [counts.segmentsRemoved, 'segment', 'replaced']),
     ...some('Content', [counts.chunksMoved, 'chunk', 'moved'], [counts.chunksHealed, 'chunk', 'healed from elsewhere'], [counts.chunksLost, 'chunk', 'lost']),
-    ...some('Packs', [counts.packsRestored, 'pack', 'put back'], [counts.packsQuarantined, 'pack', 'put into quarantine'], [counts.packsReleased, 'pack', 'removed from quarantine']),
+    ...some(
+      'Packs', [counts.packsRestored, 'pack', 'put back'], [counts.packsQuarantined, 'pack', 'put into quarantine'],
+      [counts.packsReleased, 'pack', 'removed from quarantine'],
+    ),
     ...some('Snapshots', [counts.snapshotsRepaired, 'snapshot', 'repaired'], [counts.snapshotsForgotten, 'snapshot', 'forgotten']),
     ...counts.bytesWritten > 0 ? [['Written', formatSize(counts.bytesWritten)] as const] : [],
     ...counts.bytesRead > 0 ? [['Read', formatSize(counts.bytesRead)] as const] : [],

@@ -43,14 +43,22 @@ export function assertDecidesRaces(backend: ReadBackend, storeMode: StoreMode): 
 
 async function placeCreateOnly(backend: Backend, id: SnapshotId, bytes: Bytes, options: CallOptions): Promise<CommitOutcome> {
   const name = snapshotName(id);
+  let doubt: SnapError | undefined;
   try {
     if (await backend.createIfAbsent(name, bytes, options) === 'created') return 'committed';
   } catch (error) {
     if (!(error instanceof SnapError) || error.context['effectUnknown'] !== 1) throw error;
-    // The answer was lost: what lies there now is the truth. Nothing there means that nothing happened.
-    if (!await exists(backend, name, options)) throw error;
+    doubt = error;
   }
-  return compareStored(await backend.read(name, undefined, options), bytes);
+  try {
+    // What lies there now is the truth.
+    return compareStored(await backend.read(name, undefined, options), bytes);
+  } catch (error) {
+    if (!hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
+    // It was there and is forgotten already; or, when the answer was lost, it never came there.
+    if (doubt === undefined || await exists(backend, forgottenName(id), options)) return 'revoked';
+    throw doubt;
+  }
 }
 
 function compareStored(stored: Bytes, own: Bytes): CommitOutcome {

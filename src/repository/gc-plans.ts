@@ -169,7 +169,8 @@ class PlanReading {
     await objects.openFresh(name, bytes, this.#options);
     let signed = objects.openSigned(name, bytes);
     if (!signed.isTrusted && !this.#isKeyringFresh) {
-      if (await keys.refresh(backend, this.#options)) signed = objects.openSigned(name, bytes);
+      await keys.refresh(backend, this.#options);
+      signed = objects.openSigned(name, bytes);
       this.#isKeyringFresh = true;
     }
     if (signed.isTrusted) return signed.body;

@@ -80,7 +80,7 @@ async function isStillThere({ backend, kernel, objects }: OpenRepository, { numb
   try {
     const stored = await backend.read(name, undefined, options);
     if (equalBytes(kernel.blake3(stored), condemned!.digest)) return true;
-    objects.openSigned(name, stored); // whole, so it is a later plan of another run that slept
+    await objects.openFresh(name, stored, options); // whole, so it is a later plan of another run that slept
     return false;
   } catch (error) {
     if (hasCode(error, 'OBJECT_NOT_FOUND')) return false;

@@ -1,6 +1,5 @@
 /** Rotation of the keys: a keyring with one epoch more, which everything new uses from then on (repository design, section 12.3). */
 import { SnapError } from '../base/errors.ts';
-import { equalBytes, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { corrupt } from '../format/decode-error.ts';
 import { OBJECT_TYPES } from '../format/header.ts';
@@ -8,6 +7,7 @@ import { encodeKeyring } from '../format/keyring.ts';
 import { keyringName } from '../format/object-names.ts';
 import { nextNumber } from './keyrings.ts';
 import type { OpenRepository } from './opened-repository.ts';
+import { createSettled } from './settled-write.ts';
 
 /** 'lost': another run wrote a keyring at the same moment, and that one counts. */
 export type RotationOutcome = 'rotated' | 'lost';
@@ -30,18 +30,8 @@ export async function rotateKeyring(repository: OpenRepository, options: CallOpt
   const number = await nextNumber(backend, keys.keyringNumber, options);
   const name = keyringName(number);
   const bytes = objects.seal(name, OBJECT_TYPES.keyring, encodeKeyring({ ...keys.keyring, epochs: [...epochs, epoch] }));
-  const isOwn = await place(repository, name, bytes, options);
+  const isOwn = await createSettled(backend, name, bytes, options) === 'created';
   await keys.refresh(backend, options);
   if (keys.keyringNumber < number) throw corrupt('keyring', 'it cannot be read back', { name });
   return isOwn ? 'rotated' : 'lost';
-}
-
-/** False when something else has the name. An answer that was lost is settled by looking. */
-async function place({ backend }: OpenRepository, name: string, bytes: Bytes, options: CallOptions): Promise<boolean> {
-  try {
-    if (await backend.createIfAbsent(name, bytes, options) === 'created') return true;
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.context['effectUnknown'] !== 1) throw error;
-  }
-  return equalBytes(await backend.read(name, undefined, options), bytes);
 }

@@ -162,7 +162,7 @@ export class TreeWalk {
 
   #withoutExcluded(names: Bytes, cursor: PatternCursor): Bytes {
     const { patterns } = this.#options.excludes;
-    return patterns.isEmpty ? names : dropExcludedNames(names, cursor, patterns.hasDirectoryPatterns);
+    return cursor.mayMatchBelow ? dropExcludedNames(names, cursor, patterns.hasDirectoryPatterns) : names;
   }
 
   #nextSlice(frame: Frame): DirectorySlice {
@@ -178,7 +178,7 @@ export class TreeWalk {
       entries.fail(problemOf(path, 'list', error));
       frame.at = frame.names.length;
     }
-    if (!this.#options.excludes.patterns.isEmpty) entries.dropExcluded(frame.cursor);
+    if (frame.cursor.mayMatchBelow) entries.dropExcluded(frame.cursor);
     frame.hasDelivered = true;
     const children = this.#announceChildren(frame, entries);
     return {

@@ -9,7 +9,7 @@ import type { NativeFileSystem, OpenFlags } from '../base/native-filesystem.ts';
 import { StatRecords, TYPE_DIRECTORY } from '../base/stat-record.ts';
 import { type Entry, nameFault } from '../format/tree-node.ts';
 import type { DirectoryChain } from './directory-chain.ts';
-import { DIRECTORY_BIRTH_KNOWN, DIRECTORY_INHERITED_ACL, DIRECTORY_NEW, DIRECTORY_PHANTOM, type DirectoryTable } from './directory-table.ts';
+import { ANY_OWNER, DIRECTORY_BIRTH_KNOWN, DIRECTORY_INHERITED_ACL, DIRECTORY_NEW, DIRECTORY_PHANTOM, type DirectoryTable } from './directory-table.ts';
 import { mayReplace, Spelling, statAt } from './existing.ts';
 import { ACL_XATTR, type FoundMetadata, type FoundXattr, setMetadata, unpackXattrs, type WantedMetadata } from './metadata.ts';
 import type { Owners } from './owners.ts';
@@ -187,6 +187,14 @@ export class TargetTree {
     }
     const xattrs = this.table.has(parent, DIRECTORY_INHERITED_ACL) ? INHERITED_XATTRS : NO_XATTRS;
     return { uid: this.table.birthUid(parent), gid: this.table.birthGid(parent), xattrs };
+  }
+
+  /** A new file there gets its owner by itself and has no extended attributes; known once there was a file in the directory. */
+  hasOnlyModeAndTime(parent: TargetHandle, entry: Entry): boolean {
+    if (!this.table.has(parent, DIRECTORY_NEW) || !this.table.has(parent, DIRECTORY_BIRTH_KNOWN)) return false;
+    if (this.table.has(parent, DIRECTORY_INHERITED_ACL) || entry.xattrs !== undefined) return false;
+    const [uid, gid] = [this.owners.uid(entry), this.owners.gid(entry)];
+    return (uid === ANY_OWNER || uid === this.table.birthUid(parent)) && (gid === ANY_OWNER || gid === this.table.birthGid(parent));
   }
 
   /** Of an open file that lies under `file.name`, final or temporary. */

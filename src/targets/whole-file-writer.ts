@@ -3,6 +3,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { KiB } from '../base/units.ts';
 import { type Entry, ENTRY_SPARSE } from '../format/tree-node.ts';
 import { writeAll, writeSparsely } from './file-content.ts';
+import { failedWith } from './target-error.ts';
 import type { TargetHandle, TargetProblem } from './target.ts';
 import { NEW_FILE, type TargetTree } from './target-tree.ts';
 
@@ -21,6 +22,7 @@ export class WholeFileWriter {
     const { fs, chain } = this.#tree;
     try {
       const directory = chain.descriptor(parent);
+      if (this.#writeAtOnce(parent, directory, entry, content)) return undefined;
       return this.#tree.place(
         parent, directory, entry,
         name => fs.openFileAt(directory, name, NEW_FILE),
@@ -28,6 +30,18 @@ export class WholeFileWriter {
       );
     } catch (error) {
       return this.#tree.problem(parent, entry.name, 'write the file', error);
+    }
+  }
+
+  /** Most files have one piece of content and nothing special: they take one call. False: made step by step, so that each step can fail by itself. */
+  #writeAtOnce(parent: TargetHandle, directory: number, entry: Entry, content: readonly Bytes[]): boolean {
+    if (content.length !== 1 || (entry.flags & ENTRY_SPARSE) !== 0 || !this.#tree.hasOnlyModeAndTime(parent, entry)) return false;
+    try {
+      this.#tree.fs.writeNewFile(directory, entry.name, content[0]!, entry.mode, entry.mtime[0], entry.mtime[1]);
+      return true;
+    } catch (error) {
+      if (failedWith(error, 'ENOSPC', 'EDQUOT')) throw error;
+      return false;
     }
   }
 

@@ -12,7 +12,7 @@ import type { ListedPack, SessionView } from '../repository/session-view.ts';
 import type { ExtractEngine } from './extract-engine.ts';
 import { contentDigest, readSegment, surveyIndex, type Claim, type IndexSurvey } from './index-survey.ts';
 import { FRAME_LOST, PackScan, type PackCondition, type ReadPack } from './pack-scan.ts';
-import type { RepairTally } from './repair-run.ts';
+import { changedMeanwhile, type RepairTally } from './repair-run.ts';
 import { choosePacks, type DataSample } from './verify-sample.ts';
 
 /** Which packs are read as a whole. */
@@ -179,9 +179,7 @@ export class PackFinder {
       return await work();
     } catch (error) {
       if (!hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
-      throw new SnapError('OBJECT_CONFLICT', `'${packName(pack.type, pack.id)}' vanished while it was looked at`, {
-        hint: 'Somebody else changes the repository; run the command again', cause: error,
-      });
+      throw changedMeanwhile(`'${packName(pack.type, pack.id)}' vanished while it was looked at`, error);
     }
   }
 }

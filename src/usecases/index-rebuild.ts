@@ -12,7 +12,7 @@ import type { ExtractEngine } from './extract-engine.ts';
 import { count, HEAL, tellIndexLosses } from './index-losses.ts';
 import { contentDigest, readSegment, surveyIndex, type Claim, type IndexSurvey } from './index-survey.ts';
 import { FRAME_LOST, PackScan, type PackCondition } from './pack-scan.ts';
-import type { RepairTally } from './repair-run.ts';
+import { changedMeanwhile, type RepairTally } from './repair-run.ts';
 
 const PARALLEL_READS = 8;
 
@@ -143,7 +143,8 @@ export class IndexRebuild {
     this.#refute(claims.filter(claim => claim !== best?.claim), 'It says of a damaged pack what is not so');
     this.#tally.next(HEAL);
     if (best !== undefined) {
-      this.#tally.left('pack', name, `Both of its tables are damaged; what the index says of it stays, since ${best.readable} of ${best.condition.frames.length} frames open by it`);
+      const frames = `${best.readable} of ${best.condition.frames.length} frames`;
+      this.#tally.left('pack', name, `Both of its tables are damaged; what the index says of it stays, since ${frames} open by it`);
     } else if (claims.length === 0) this.#tally.left('pack', name, 'Both of its tables are damaged and no index segment lists it: nobody can know what it held');
     else {
       this.#gone.add(name);
@@ -242,6 +243,5 @@ export class IndexRebuild {
 }
 
 function vanished(name: string, cause: unknown): SnapError {
-  return new SnapError('OBJECT_CONFLICT', `'${name}' vanished while the index was repaired`, { hint: 'Somebody else changes the repository; run the command again', cause });
+  return changedMeanwhile(`'${name}' vanished while the index was repaired`, cause);
 }
-

@@ -22,7 +22,7 @@ import { missingChunk } from './frame-loader.ts';
 import { ChunkHealth } from './pack-salvage.ts';
 import { pathNames, pathOfNames } from './path-bytes.ts';
 import { RecentIds } from './recent-ids.ts';
-import type { RepairTally } from './repair-run.ts';
+import { changedMeanwhile, type RepairTally } from './repair-run.ts';
 import { ReplicaSource } from './replica-source.ts';
 import { TreeMend } from './tree-mend.ts';
 
@@ -127,7 +127,7 @@ export class LossWalk {
         return await this.#trees.node(id, this.#options);
       } catch (error) {
         if (!isDamage(error)) throw error;
-        if (error.code === 'OBJECT_NOT_FOUND') throw changed(error);
+        if (error.code === 'OBJECT_NOT_FOUND') throw changedMeanwhile(`Packs vanish while they are looked at: ${error.message}`, error);
         const { pack } = error.context;
         if (typeof pack === 'string' && !this.#known.has(pack)) this.#suspects.add(pack);
         failure = error;
@@ -167,7 +167,3 @@ export class LossWalk {
 }
 
 const NOTHING: Bytes = new Uint8Array(0);
-
-function changed(cause: SnapError): SnapError {
-  return new SnapError('OBJECT_CONFLICT', `Packs vanish while they are looked at: ${cause.message}`, { hint: 'Somebody else changes the repository; run the command again', cause });
-}

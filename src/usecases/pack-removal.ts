@@ -53,7 +53,8 @@ export async function removePacks(repository: OpenRepository, packs: readonly Li
   if (await deletePacks(repository, removed, tally, options)) await publishDone(repository, plan, options);
   tally.counts.packsQuarantined += removed.length;
   for (const { type, id } of copied) {
-    if (!swept.has(id)) tally.left('pack', packName(type, id), `It stays for now, since pack '${lacking ?? id}' that holds something of it may be removed by a prune; run the command again`);
+    if (swept.has(id)) continue;
+    tally.left('pack', packName(type, id), `It stays for now, since pack '${lacking ?? id}' that holds something of it may be removed by a prune; run it again`);
   }
   return removed.length > 0;
 }

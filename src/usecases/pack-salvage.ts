@@ -42,7 +42,8 @@ export class PackSalvage {
   async run(pack: DamagedPack): Promise<void> {
     const moved = this.#tally.counts.chunksMoved;
     await this.#scan.run(pack.holds, pack.indexed, {
-      ...this.#call, wantsContent: true, read: readUnder(this.#session.repository, pack, this.#call), onFrame: frame => this.#saveFrame(pack.holds.type, pack.number, frame, 'moved'),
+      ...this.#call, wantsContent: true, read: readUnder(this.#session.repository, pack, this.#call),
+      onFrame: frame => this.#saveFrame(pack.holds.type, pack.number, frame, 'moved'),
     });
     const count = this.#tally.counts.chunksMoved - moved;
     if (count > 0) this.#tally.step('store', 'chunks of pack', pack.name, `${count} of them, into new packs`);

@@ -165,7 +165,9 @@ export class PackScan {
 
   // --- frames ---
 
-  async #open(pack: StoredPack, identities: readonly PackIdentity[], range: readonly Frame[], stored: readonly (Bytes | undefined)[], options: PackScanOptions): Promise<OpenedFrame[]> {
+  async #open(
+    pack: StoredPack, identities: readonly PackIdentity[], range: readonly Frame[], stored: readonly (Bytes | undefined)[], options: PackScanOptions,
+  ): Promise<OpenedFrame[]> {
     const opened = range.map((): OpenedFrame => ({ verdict: 'sealed', content: undefined }));
     for (const identity of identities) {
       const left = range.flatMap((frame, i) => (opened[i]!.verdict === 'sealed' && stored[i] !== undefined ? [{ frame, i }] : []));

@@ -136,7 +136,8 @@ class PackRepair {
       && await removePacks(this.#repository, this.#damaged, this.#tally, { ...this.#call, dryRun, gcNumber: this.#session.view.gcNumber, carriers });
     if (!isRemoved && !hasMissing) return;
     const without = new Set(dryRun ? this.#damaged.map(({ name }) => name) : []);
-    await new IndexRebuild(this.#repository, this.#engine, this.#tally, { dryRun, full: false, tellsLosses: false, without, with: dryRun ? restored : undefined }, this.#call).run();
+    const rebuild = { dryRun, full: false, tellsLosses: false, without, with: dryRun ? restored : undefined };
+    await new IndexRebuild(this.#repository, this.#engine, this.#tally, rebuild, this.#call).run();
   }
 
   #advise(isWhole: boolean): void {
@@ -146,7 +147,8 @@ class PackRepair {
       this.#tally.next('Run a backup: it stores again what its source still has, and so heals older snapshots too');
       this.#tally.next('Then run `snap verify`; `snap repair snapshots` makes snapshots that say exactly what stays lost');
     }
-    if (counts.packsQuarantined + this.#damaged.length > 0) this.#tally.next('When `snap verify` is clean, `snap repair packs --empty-quarantine` frees the space of what was put aside');
+    if (counts.packsQuarantined + this.#damaged.length === 0) return;
+    this.#tally.next('When `snap verify` is clean, `snap repair packs --empty-quarantine` frees the space of what was put aside');
   }
 }
 

@@ -44,6 +44,11 @@ export function pruneUnfinished({ names }: GcPlanState): SnapError {
   });
 }
 
+/** Nothing is known to be wrong then, but what was found out so far does not hold any more. */
+export function changedMeanwhile(message: string, cause: unknown): SnapError {
+  return new SnapError('OBJECT_CONFLICT', message, { hint: 'Somebody else changes the repository; run the command again', cause });
+}
+
 /**
  * Runs a repair as a registered writer, so that every prune that begins now waits for it. A dry run leaves no trace.
  * @throws what `checkMayRepair` throws, also for a prune that began before the registration was visible

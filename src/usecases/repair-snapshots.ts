@@ -21,7 +21,7 @@ import { WritingSession } from '../repository/writing-session.ts';
 import type { JobContext } from './events.ts';
 import { LossList } from './loss-list.ts';
 import { pathNames, pathOfNames } from './path-bytes.ts';
-import { checkMayRepair, RepairTally, type RepairOptions } from './repair-run.ts';
+import { changedMeanwhile, checkMayRepair, RepairTally, type RepairOptions } from './repair-run.ts';
 import type { RepairReport } from './reports.ts';
 import { TreeMend, type MendRun } from './tree-mend.ts';
 
@@ -104,7 +104,8 @@ class SnapshotRepair {
     const newer = records.find(({ error }) => error.kind === 'unsupported');
     if (newer !== undefined) throw newer.error;
     for (const id of names ?? []) {
-      if (![...chosen, ...records].some(each => each.id === id)) throw new SnapError('SNAPSHOT_NOT_FOUND', `There is no snapshot '${id}'`, { hint: '`snap snapshots` lists what there is' });
+      if ([...chosen, ...records].some(each => each.id === id)) continue;
+      throw new SnapError('SNAPSHOT_NOT_FOUND', `There is no snapshot '${id}'`, { hint: '`snap snapshots` lists what there is' });
     }
     return { chosen, unreadable: records };
   }
@@ -165,11 +166,15 @@ class SnapshotRepair {
   async #commit(session: WritingSession, repaired: Snapshot, original: SnapshotId): Promise<SnapshotId | undefined> {
     this.#tally.counts.snapshotsRepaired++;
     if (this.#options.dryRun) return undefined;
-    if (!await isValidNow(this.#repository, original, this.#call)) throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${original}' was forgotten in the meantime`, { hint: 'Run the command again' });
+    if (!await isValidNow(this.#repository, original, this.#call)) {
+      throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${original}' was forgotten in the meantime`, { hint: 'Run the command again' });
+    }
     const committed = await session.commit(({ id, gcNumber }) => ({ ...repaired, id, gcNumber }));
     if (committed === undefined) throw new SnapError('SESSION_REVOKED', 'A prune revoked the session', { hint: 'Run the command again' });
     if (!await this.#isWhole(repaired.components) || !await isValidNow(this.#repository, committed.id, this.#call)) {
-      throw new SnapError('OBJECT_CORRUPT', `The repaired snapshot '${committed.id}' does not come back as it was written`, { hint: 'Nothing was forgotten. Run the command again' });
+      throw new SnapError('OBJECT_CORRUPT', `The repaired snapshot '${committed.id}' does not come back as it was written`, {
+        hint: 'Nothing was forgotten. Run the command again',
+      });
     }
     this.#tally.snapshotCreated(committed.id);
     return committed.id;
@@ -207,6 +212,6 @@ async function readNode(trees: TreeReader, id: ChunkId, call: CallOptions): Prom
     return await trees.node(id, call);
   } catch (error) {
     if (!isDamage(error) || error.code !== 'OBJECT_NOT_FOUND') throw error;
-    throw new SnapError('OBJECT_CONFLICT', `Packs vanish while they are looked at: ${error.message}`, { hint: 'Somebody else changes the repository; run the command again', cause: error });
+    throw changedMeanwhile(`Packs vanish while they are looked at: ${error.message}`, error);
   }
 }

@@ -20,7 +20,7 @@ import { ReadingSession } from '../repository/reading-session.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import { createSettled } from '../repository/settled-write.ts';
 import type { WritingSession } from '../repository/writing-session.ts';
-import type { RepairTally } from './repair-run.ts';
+import { changedMeanwhile, type RepairTally } from './repair-run.ts';
 
 export interface ReplicaOptions extends CallOptions {
   readonly owner: SessionOwner;
@@ -110,7 +110,7 @@ export class ReplicaSource {
     const { backend, cache } = this.#session.repository;
     await createSettled(backend, name, bytes, this.#options);
     if (!equalBytes(await backend.read(name, undefined, this.#options), bytes)) {
-      throw new SnapError('OBJECT_CONFLICT', `Something else is in the place of '${name}'`, { hint: 'Somebody else repairs the repository; run the command again', context: { name } });
+      throw changedMeanwhile(`Something else is in the place of '${name}'`, undefined);
     }
     const content = packContent(openPackHead(bytes, tableOptions(this.#session.repository, { type, id, sizeBytes: bytes.length })));
     const number = cache.chunks.reservePack(id);

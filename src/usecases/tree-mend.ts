@@ -60,6 +60,9 @@ const NO_CHUNK = 'No pack holds the chunk';
 /** A stretch of a content: a chunk or zeros, or what lies below a node that is gone. */
 type Part = { readonly item: ContentItem } | { readonly lostBytes: number; readonly node: ChunkId; readonly error: SnapError };
 
+/** The entries of a leaf, or the node that cannot be read. */
+type Leaf = { readonly entries: readonly Entry[] } | { readonly chunk: ChunkId; readonly error: SnapError };
+
 export class TreeMend {
   readonly #options: MendOptions;
   readonly #states: ChunkMap;
@@ -225,7 +228,7 @@ export class TreeMend {
     return { ...entry, directoryNode: builder?.finish() ?? node, flags: loss === undefined ? entry.flags : entry.flags | ENTRY_PARTLY_UNREADABLE };
   }
 
-  async *#leaves(id: ChunkId, lastName: Bytes | undefined, depth: number): AsyncGenerator<{ readonly entries: readonly Entry[] } | { readonly chunk: ChunkId; readonly error: SnapError }> {
+  async *#leaves(id: ChunkId, lastName: Bytes | undefined, depth: number): AsyncGenerator<Leaf> {
     throwIfAborted(this.#options.signal);
     const node = await orDamage(async () => checkDirectoryNode(id, await this.#options.source.node(id), lastName, depth));
     if (node instanceof SnapError) yield { chunk: id, error: node };

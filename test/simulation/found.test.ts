@@ -1,13 +1,17 @@
 /** Faults that the simulation found, each in as few steps as it takes. */
 import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/base/bytes.ts';
+import { SnapError } from '../../src/base/errors.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import type { CallOptions } from '../../src/backend/backend.ts';
+import { rotateKeyring } from '../../src/repository/key-rotation.ts';
+import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { FaultyBackend } from '../support/faulty-backend.ts';
 import { HookedBackend } from '../support/hooked-backend.ts';
-import { reopen } from '../support/memory-repository.ts';
-import { forget, generations, namesBelow, runPrune, storedGenerations } from '../support/prune-jobs.ts';
+import { backupPath, reopen } from '../support/memory-repository.ts';
+import { changeTree, forget, generations, namesBelow, runPrune, storedGenerations } from '../support/prune-jobs.ts';
 import { readAllSnapshots } from '../support/read-snapshot.ts';
+import { ScriptedBackend } from '../support/scripted-backend.ts';
 import { TestClock } from '../support/test-clock.ts';
 
 describe('a prune', () => {
@@ -68,6 +72,51 @@ describe('a prune', () => {
     expect(await runPrune(repository)).toMatchObject({ isPending: false });
     expect(await readAllSnapshots(await reopen(backend))).toEqual(new Map(ids.slice(1).map(id => [id, contents.get(id)])));
     hooked.assertAllStruck();
+  });
+});
+
+describe('beside a rotation of the keys', () => {
+  test('several objects of the new epoch are opened by one look for the new keyring', async () => {
+    const { backend, root } = await generations(1);
+    const writer = await reopen(backend);
+    const other = await reopen(backend);
+    expect(await rotateKeyring(other)).toBe('rotated');
+    for (const generation of [1, 2, 3]) {
+      changeTree(root, generation);
+      await backupPath(other, root);
+    }
+    changeTree(root, 4);
+    await backupPath(writer, root);
+    expect((await readAllSnapshots(await reopen(backend))).size).toBe(5);
+  });
+
+  test('a rotation that gets no answer and did not happen says what happened', async () => {
+    const { backend } = await storedGenerations(1);
+    const lost = new SnapError('UNAVAILABLE', 'No answer', { context: { effectUnknown: 1 } });
+    const repository = await reopen(new ScriptedBackend(backend, async (verb, name) => { if (verb === 'createIfAbsent' && name.startsWith('keyring/')) throw lost; }));
+    await expect(rotateKeyring(repository)).rejects.toBe(lost);
+  });
+});
+
+describe('a backup whose commit got no answer', () => {
+  test('and whose snapshot is forgotten before it can look is committed anew', async () => {
+    const { backend, repository, ids, root } = await generations(1);
+    const faulty = new FaultyBackend(backend, [{ verb: 'createIfAbsent', name: /^snapshots\//, effect: 'fail-after' }]);
+    const hooked = new HookedBackend(faulty);
+    const writer = await reopen(hooked);
+    let lost = '';
+    hooked.before('createIfAbsent', /^snapshots\//, async () => {
+      hooked.before('read', /^snapshots\//, async () => {
+        lost = (await loadSnapshots(repository)).snapshots.at(-1)!.id;
+        await forget(repository, lost);
+      });
+    });
+    changeTree(root, 1);
+    const { snapshotId } = await backupPath(writer, root);
+    hooked.assertAllStruck();
+    faulty.assertAllHit();
+    expect([...(await readAllSnapshots(await reopen(backend))).keys()].sort()).toEqual([ids[0]!, snapshotId!].sort());
+    expect(snapshotId).not.toBe(lost);
   });
 });
 

@@ -17,9 +17,12 @@ import { openFileTree } from '../../src/sources/files.ts';
 import { backup } from '../../src/usecases/backup.ts';
 import type { EngineFactory } from '../../src/usecases/ingest-engine.ts';
 import { changeTags } from '../../src/usecases/labels.ts';
+import { addParity } from '../../src/usecases/parity.ts';
 import { prune } from '../../src/usecases/prune.ts';
 import type { PruneLimits } from '../../src/usecases/prune-plan.ts';
+import { repairIndex } from '../../src/usecases/repair-index.ts';
 import { restore } from '../../src/usecases/restore.ts';
+import { rotateKeys } from '../../src/usecases/rotate-keys.ts';
 import { undelete } from '../../src/usecases/undelete.ts';
 import { verify } from '../../src/usecases/verify.ts';
 import { KEY, kernel as realKernel } from '../support/memory-repository.ts';
@@ -33,7 +36,7 @@ import type { Process, World } from './world.ts';
 
 export const kernel: Kernel = remembering(realKernel);
 
-export const JOBS = ['backup', 'forget', 'relabel', 'undelete', 'prune', 'restore', 'verify'] as const;
+export const JOBS = ['backup', 'forget', 'relabel', 'undelete', 'prune', 'restore', 'verify', 'rotate', 'parity', 'repair'] as const;
 export type Job = (typeof JOBS)[number];
 
 export interface Host {
@@ -78,9 +81,10 @@ export interface Promised {
 /** A wrong result that no fault excuses. */
 export class BrokenPromise extends Error {}
 
-/** Restores everything after the storm and compares it. `ids`: the snapshots that must be listed. */
-export function restoreAll(setting: Setting, host: Host, ids: readonly string[]): Promise<void> {
-  return runJob(setting, host, 'restore', async run => {
+/** After the storm: reads everything and restores everything. `ids`: the snapshots that must be listed. */
+export function checkAll(setting: Setting, host: Host, ids: readonly string[]): Promise<void> {
+  return runJob(setting, host, 'verify', async run => {
+    await verifyAll(run, true);
     const { snapshots } = await loadSnapshots(run.repository);
     const listed = snapshots.map(({ id }) => id).sort();
     if (listed.join() !== [...ids].sort().join()) throw new BrokenPromise(`Snapshots ${ids.join(', ')} are valid, but ${listed.join(', ')} are listed`);
@@ -171,10 +175,24 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     if (!result!.wasThere) promises.saved.add(result!.to);
     return `brought ${id.slice(0, 6)} back as ${result!.to.slice(0, 6)}`;
   },
-  prune: async ({ repository, owner, host, setting: { world } }) => {
-    const isProcessAlive = (processId: number): boolean => world.processes.some(each => each.processId === processId && each.host === host.name);
-    const report = await prune(repository, { owner, dryRun: false, isProcessAlive, ...host.prunes });
+  prune: async run => {
+    const { repository, owner, host } = run;
+    const report = await prune(repository, { owner, dryRun: false, isProcessAlive: aliveOn(run), ...host.prunes });
     return `plan ${report.planNumber ?? '-'}, ${report.packsDropped} dropped, ${report.packsRewritten} rewritten${report.isPending ? ', pending' : ''}`;
+  },
+  rotate: async run => {
+    const { repository, owner, host: { prunes: { graceMs, waitMs } }, random, setting: { createIfAbsent } } = run;
+    if (createIfAbsent === 'none') return 'not on this storage';
+    const { outcome, epoch } = await rotateKeys(repository, { owner, graceMs, waitMs, isProcessAlive: aliveOn(run), resealBytes: random.oneIn(2) ? undefined : 2 ** 30 });
+    return `${outcome}: epoch ${epoch}`;
+  },
+  parity: async ({ repository, random }) => {
+    const { status, packsAdded } = await addParity(repository, { share: 0.1, dryRun: false, verify: random.oneIn(2) });
+    return `${status}, parity for ${packsAdded} packs`;
+  },
+  repair: async run => {
+    const { status } = await repairIndex(run.repository, { engines: enginesOf(run), owner: run.owner, dryRun: false, full: run.random.oneIn(2) });
+    return `repaired: ${status}`;
   },
   restore: async run => {
     const record = await chooseSnapshot(run, 1);
@@ -182,16 +200,21 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     const isWhole = await restoreSnapshot(run, record);
     return `${isWhole ? 'restored' : 'could not restore'} ${record.id.slice(0, 6)}`;
   },
-  verify: async run => {
-    const { repository, owner, process, random } = run;
-    const readData = random.oneIn(2);
-    const { status, findings } = await verify(repository, { engines: enginesOf(run), owner, readData });
-    // A writer that slept until its packs were swept lists them in the index when it wakes up; nothing refers to them.
-    const damage = findings.filter(({ severity, message }) => severity !== 'warning' && !message.includes('(no snapshot needs it)'));
-    if (damage.length > 0 && !mayMisread(process) && !wasAway(process)) throw new BrokenPromise(`verify found damage where there is none: ${JSON.stringify(damage).slice(0, 500)}`);
-    return `verified: ${status}`;
-  },
+  verify: run => verifyAll(run, run.random.oneIn(2)),
 };
+
+function aliveOn({ host, setting: { world } }: Run): (processId: number) => boolean {
+  return processId => world.processes.some(each => each.processId === processId && each.host === host.name);
+}
+
+async function verifyAll(run: Run, readData: boolean): Promise<string> {
+  const { repository, owner, process } = run;
+  const { status, findings } = await verify(repository, { engines: enginesOf(run), owner, readData });
+  // A writer that slept until its packs were swept lists them in the index when it wakes up; nothing refers to them.
+  const damage = findings.filter(({ severity, message }) => severity !== 'warning' && !message.includes('(no snapshot needs it)'));
+  if (damage.length > 0 && !mayMisread(process) && !wasAway(process)) throw new BrokenPromise(`verify found damage where there is none: ${JSON.stringify(damage).slice(0, 500)}`);
+  return `verified: ${status}`;
+}
 
 /** Compares every byte with what was saved. False: faults explain that something is missing. */
 async function restoreSnapshot(run: Run, snapshot: SnapshotRecord): Promise<boolean> {
@@ -244,7 +267,7 @@ const mayMisread = ({ met }: Process): boolean => met.has('flip') || met.has('tr
 const wasAway = ({ longestPauseMs }: Process): boolean => longestPauseMs >= 20 * 3_600_000;
 
 /** These can be the outcome of a race with others. */
-const RACES: ReadonlySet<string> = new Set(['SNAPSHOT_NOT_FOUND', 'SNAPSHOT_GONE', 'SESSION_REVOKED']);
+const RACES: ReadonlySet<string> = new Set(['SNAPSHOT_NOT_FOUND', 'SNAPSHOT_GONE', 'SESSION_REVOKED', 'PRUNE_UNFINISHED', 'OBJECT_CONFLICT']);
 
 function isExcused(error: unknown, process: Process, host: Host): boolean {
   if (!(error instanceof SnapError)) return false;

@@ -4,6 +4,7 @@
  * format and keeps its own books; it uses none of the code that decides about sessions, indexes, marks or sweeps.
  */
 import { createHash } from 'node:crypto';
+import type { ReadBackend } from '../../src/backend/backend.ts';
 import { equalBytes, toHex, viewOf, type Bytes } from '../../src/base/bytes.ts';
 import { encodeFramePrefix, FrameCipher, openFrame } from '../../src/format/frame.ts';
 import { decodePlan, decodeSweep, unpackPackIds } from '../../src/format/gc-documents.ts';
@@ -47,6 +48,7 @@ export class PromiseCheck implements StoreObserver {
   /** What every valid snapshot reaches. */
   readonly #valid = new Map<string, ReadonlySet<ChunkKey>>();
   readonly #allowedDeletions = new Set<string>();
+  #hasNewKeys = false;
 
   /** `repository` is used for its keys only. */
   constructor(repository: OpenRepository, store: SimulatedStore, isConditional: boolean) {
@@ -65,12 +67,20 @@ export class PromiseCheck implements StoreObserver {
     return [...this.#packs].filter(([, { isThere, chunks }]) => isThere && !chunks.some(key => needed.has(key))).map(([id]) => id);
   }
 
+  /** Takes a new keyring into account; nobody can use it before the next step. */
+  async settle(): Promise<void> {
+    if (!this.#hasNewKeys) return;
+    this.#hasNewKeys = false;
+    await this.#repository.keys.refresh(directReader(this.#store));
+  }
+
   created(name: string, bytes: Bytes, before: Bytes | undefined): void {
     const ref = parseObjectName(name);
     if (ref === undefined) return this.#complain(`a stray object '${name}' was written`);
-    if (ref.kind === 'probe') return;
+    if (ref.kind === 'probe' || ref.kind === 'parity') return; // Parity is named after its pack and made anew when it is damaged.
     this.#checkName(name, ref, bytes, before);
     switch (ref.kind) {
+      case 'keyring': this.#hasNewKeys = true; return;
       case 'pack': return this.#addPack(ref, bytes);
       case 'segment': return this.#addSegment(ref.id, this.#open(name, bytes));
       case 'snapshot': return this.#addSnapshot(ref.id, name, bytes);
@@ -273,6 +283,15 @@ export class PromiseCheck implements StoreObserver {
     if (!isTrusted) this.#complain(`'${name}' is not signed`);
     return body;
   }
+}
+
+/** Reads what is stored at this moment, past all simulated processes. */
+function directReader(store: SimulatedStore): ReadBackend {
+  return {
+    location: 'simulated:', capabilities: { createIfAbsent: 'none', canRemove: false },
+    read: async name => store.read(name), stat: async name => store.stat(name), close: async () => undefined,
+    list: async function* (prefix) { for (const name of store.names()) if (name.startsWith(prefix)) yield store.stat(name); },
+  };
 }
 
 type GcRef = ObjectRef & { readonly kind: 'gc-plan' | 'gc-sweep' | 'gc-done' };

@@ -50,14 +50,14 @@ export class Scheduler {
     return this.#steps;
   }
 
-  /** Until `isDone`. `afterStep` is told about every step. @throws Error when nothing can happen any more */
-  async run(isDone: () => boolean, afterStep: () => void): Promise<void> {
+  /** Until `isDone`. `afterStep` comes after every step. @throws Error when nothing can happen any more */
+  async run(isDone: () => boolean, afterStep: () => Promise<void>): Promise<void> {
     let idleTurns = 0;
     for (;;) {
       await new Promise(resolve => { setImmediate(resolve); });
       if (isDone()) return;
       const hasStepped = this.#step();
-      afterStep();
+      await afterStep();
       idleTurns = hasStepped ? 0 : idleTurns + 1;
       if (idleTurns > MAX_IDLE_TURNS) throw new Error(`Nothing can happen any more; running: ${this.#world.processes.map(({ name }) => name).join(', ')}`);
     }

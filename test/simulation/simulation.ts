@@ -11,7 +11,7 @@ import { openRepository } from '../../src/repository/open-repository.ts';
 import { openMemoryCache } from '../../src/cache/memory-cache.ts';
 import { KEY, SMALL_CHUNKS } from '../support/memory-repository.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { BrokenPromise, kernel, newHost, restoreAll, runJob, type Host, type Job, type PruneHabits, type Promised, type Setting } from './hosts.ts';
+import { BrokenPromise, checkAll, kernel, newHost, runJob, type Host, type Job, type PruneHabits, type Promised, type Setting } from './hosts.ts';
 import { PromiseCheck } from './promise-check.ts';
 import { CALM, Scheduler, type Policy, type Weather } from './scheduler.ts';
 import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
@@ -166,6 +166,7 @@ class Simulation {
   }
 
   #chooseJob({ name }: Host): Job {
+    if (name.startsWith('keeper') && this.#random.oneIn(8)) return (['rotate', 'parity', 'repair'] satisfies Job[])[this.#random.below(3)]!;
     const jobs: readonly Job[] = name.startsWith('writer') ? ['backup', 'backup', 'backup', 'backup', 'backup', 'relabel', 'forget']
       : name.startsWith('keeper') ? ['prune', 'prune', 'prune', 'prune', 'forget', 'forget', 'undelete'] : ['restore', 'restore', 'verify', 'forget'];
     return jobs[this.#random.below(jobs.length)]!;
@@ -205,8 +206,7 @@ class Simulation {
     for (let i = 0; i < 3; i++) await once('prune');
     const unneeded = this.#check!.unneededPacks();
     if (unneeded.length > 0 && this.#options.isConditional !== false) throw new BrokenPromise(`After the last prune, nothing needs packs ${unneeded.join(', ')}`);
-    await once('verify');
-    await this.#all([restoreAll(this.#setting, keeper, this.#check!.validSnapshots())]);
+    await this.#all([checkAll(this.#setting, keeper, this.#check!.validSnapshots())]);
     this.#expectSaved();
   }
 
@@ -221,11 +221,12 @@ class Simulation {
   async #all(work: readonly Promise<void>[]): Promise<void> {
     let isDone = false;
     Promise.all(work).then(() => { isDone = true; }, (error: unknown) => { this.#failure = { error }; });
-    await this.#scheduler.run(() => isDone || this.#failure !== undefined, () => { this.#expectKept(); });
+    await this.#scheduler.run(() => isDone || this.#failure !== undefined, () => this.#expectKept());
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  #expectKept(): void {
+  async #expectKept(): Promise<void> {
+    await this.#check?.settle();
     const [problem] = this.#check?.problems ?? [];
     if (problem !== undefined) throw new BrokenPromise(problem);
   }

@@ -7,7 +7,7 @@ type Names = { readonly [Call in keyof NativeFileSystem]?: readonly (readonly [d
 const NAME_ARGUMENTS: Names = {
   openDirectoryAt: [[0, 1]], openFileAt: [[0, 1]], readLinkAt: [[0, 1]], makeDirectoryAt: [[0, 1]], makeSymlinkAt: [[1, 2]],
   makeLinkAt: [[0, 1], [2, 3]], makeNodeAt: [[0, 1]], renameAt: [[0, 1], [2, 3]], unlinkAt: [[0, 1]], setOwnerAt: [[0, 1]],
-  setModeAt: [[0, 1]], setTimesAt: [[0, 1]], setXattrAt: [[0, 1]], removeXattrAt: [[0, 1]],
+  setModeAt: [[0, 1]], setTimesAt: [[0, 1]], setXattrAt: [[0, 1]], removeXattrAt: [[0, 1]], writeNewFile: [[0, 1]],
 };
 
 /** Takes names for equal that differ by case or Unicode form, as the default file systems of macOS and Windows do. */

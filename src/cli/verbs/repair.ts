@@ -50,7 +50,9 @@ export const runRepairSnapshots: RunVerb<typeof REPAIR_SNAPSHOTS_FLAGS> = contex
   }));
 
 /** Undefined: all. A full ID may be that of a record that cannot be read, so it is taken as it is. */
-async function chosenSnapshots({ operands, flags }: VerbContext<typeof REPAIR_SNAPSHOTS_FLAGS>, repository: OpenRepository, job: Job): Promise<ReadonlySet<SnapshotId> | undefined> {
+async function chosenSnapshots(
+  { operands, flags }: VerbContext<typeof REPAIR_SNAPSHOTS_FLAGS>, repository: OpenRepository, job: Job,
+): Promise<ReadonlySet<SnapshotId> | undefined> {
   const ids = operands.map(each => each.toLowerCase()).filter(isIdText);
   const names = operands.filter(each => !isIdText(each.toLowerCase()));
   const isFiltered = Object.values(filterOf(flags)).some(values => values !== undefined && values.length > 0);
