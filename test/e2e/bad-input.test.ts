@@ -327,7 +327,7 @@ describe.concurrent('a run that cannot end as planned', () => {
     const runs = await Promise.all(['one', 'two'].map(name => place.run(['backup', 'source', '--json', '--no-progress', '--series', name], { cache: place.path(`cache/${name}`) })));
     for (const run of runs) expect(run, run.stdout).toMatchObject({ code: 0 });
     const verified = jsonLines(await place.run(['verify', '--read-data', '--json', '--no-progress']));
-    expect(verified).toMatchObject([{ exit_code: 0, snapshots: 2, num_errors: 0 }]);
+    expect(verified).toMatchObject([{ message_type: 'verify_summary' }, { exit_code: 0, snapshots: 2, num_errors: 0 }]);
   });
 
   test.skipIf(!IS_ROOT)('a full disk: a clean message, a sound repository, and after making room the next run works', async ({ expect, onTestFinished }) => {
