@@ -115,7 +115,7 @@ describe('cache', () => {
   test('is built again on demand', async () => {
     const [rebuilt] = (await place.run(['cache', '--rebuild', '--json'])).messages();
     expect(rebuilt).toMatchObject({ message_type: 'cache', repository_id: expect.any(String), rebuilt: true });
-    expect((await place.run(['cache', '--rebuild'])).err).toMatch(/was built again: [1-9]\d* chunks/);
+    expect((await place.run(['cache', '--rebuild'])).out).toMatch(/was built again: [1-9]\d* chunks/);
     expect((await place.run(['cache', '--rebuild', '--remove'])).code).toBe(2);
   });
 });
