@@ -14,18 +14,22 @@ import { PackReader } from './pack-reader.ts';
 import { Registration, type SessionOwner } from './registration.ts';
 import { establishView, type SessionView } from './session-view.ts';
 import { isValidNow, type SnapshotRecord } from './snapshots.ts';
-import { TreeReader } from './tree-reader.ts';
+import { TreeReader, type ViewRenewal } from './tree-reader.ts';
 
 /** Snapshots that are looked for at the same time: each costs one round trip to the store. */
 const PARALLEL_LOOKS = 16;
 
-export class ReadingSession {
+/** Looks in a row that do not help, after which what is missing is taken for gone: in a damaged repository much is. */
+const MAX_FRUITLESS_LOOKS = 3;
+
+export class ReadingSession implements ViewRenewal {
   readonly repository: OpenRepository;
   readonly packs: PackReader;
   readonly trees: TreeReader;
   readonly #onDamagedObject: IndexLoadOptions['onDamagedObject'];
   #view: SessionView;
   #looks = 1;
+  #fruitlessLooks = 0;
   #looking: Promise<void> = Promise.resolve();
   /** None when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
   readonly #registrations: readonly Registration[];
@@ -36,7 +40,7 @@ export class ReadingSession {
     this.repository = repository;
     this.#onDamagedObject = onDamagedObject;
     this.packs = new PackReader(repository);
-    this.trees = new TreeReader(repository, this.packs, options => this.lookAgain(this.#looks, options));
+    this.trees = new TreeReader(repository, this.packs, this);
     this.#view = view;
     this.#registrations = registrations;
   }
@@ -50,6 +54,15 @@ export class ReadingSession {
     return this.#looks;
   }
 
+  get mayFindMore(): boolean {
+    return this.#fruitlessLooks < MAX_FRUITLESS_LOOKS;
+  }
+
+  /** What was missing is there since the last look. */
+  found(): void {
+    this.#fruitlessLooks = 0;
+  }
+
   /**
    * R3: a pack that was seen in look number `seen` has vanished, so a prune moved its chunks: loads the index and the listing
    * again. All who miss something of one look share the next one.
@@ -57,6 +70,7 @@ export class ReadingSession {
   lookAgain(seen: number, options: CallOptions = {}): Promise<void> {
     if (seen === this.#looks) {
       this.#looks++;
+      this.#fruitlessLooks++;
       this.#looking = establishReadView(this.repository, { ...options, onDamagedObject: this.#onDamagedObject }).then(view => { this.#view = view; });
     }
     return this.#looking;

@@ -30,6 +30,18 @@ export interface NodePlace {
   readonly location: ChunkLocation;
 }
 
+/** How a reader renews its view of the repository. */
+export interface ViewRenewal {
+  /** Number of the present view. */
+  readonly looks: number;
+  /** False when several views in a row did not have what was missing: then it is really gone. */
+  readonly mayFindMore: boolean;
+  /** For something that was missing in view number `seen`. */
+  lookAgain(seen: number, options: CallOptions): Promise<void>;
+  /** The new view has it. */
+  found(): void;
+}
+
 /** Packs that are read at the same time. */
 const PARALLEL_READS = 8;
 
@@ -39,13 +51,13 @@ type DirectoryNode = Extract<TreeNode, { kind: 'leaf' | 'interior' }>;
 export class TreeReader {
   readonly #repository: OpenRepository;
   readonly #packs: PackReader;
-  readonly #lookAgain: ((options: CallOptions) => Promise<void>) | undefined;
+  readonly #renewal: ViewRenewal | undefined;
 
-  /** `lookAgain` renews the view of the repository when a pack has vanished; then the node is looked for once more. */
-  constructor(repository: OpenRepository, packs: PackReader, lookAgain?: (options: CallOptions) => Promise<void>) {
+  /** With `renewal`, a node that is nowhere, or whose pack has vanished, is looked for once more in a new view. */
+  constructor(repository: OpenRepository, packs: PackReader, renewal?: ViewRenewal) {
     this.#repository = repository;
     this.#packs = packs;
-    this.#lookAgain = lookAgain;
+    this.#renewal = renewal;
   }
 
   /** Entries of a directory, leaf by leaf, in name order. @throws CHUNK_MISSING, CHUNK_CORRUPT, FRAME_CORRUPT, OBJECT_CORRUPT */
@@ -79,12 +91,17 @@ export class TreeReader {
 
   /** @throws CHUNK_MISSING when no usable tree pack holds it */
   async node(id: ChunkId, options: TreeReadOptions = {}): Promise<TreeNode> {
+    const seen = this.#renewal?.looks ?? 0;
     try {
       return await this.#read(id, options);
     } catch (error) {
-      if (this.#lookAgain === undefined || !hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
-      await this.#lookAgain(options);
-      return this.#read(id, options);
+      // A prune moved it. It is nowhere when that prune ended between the listings of index and packs.
+      const mayHaveMoved = hasCode(error, 'OBJECT_NOT_FOUND') || (hasCode(error, 'CHUNK_MISSING') && this.#renewal?.mayFindMore === true);
+      if (this.#renewal === undefined || !mayHaveMoved) throw error;
+      await this.#renewal.lookAgain(seen, options);
+      const node = await this.#read(id, options);
+      this.#renewal.found();
+      return node;
     }
   }
 

@@ -15,11 +15,13 @@ export async function salvageChunk(session: ReadingSession, id: Bytes, length: n
   const { looks } = session;
   const first = await tryCopies(session, id, length, options);
   if (first instanceof Uint8Array) return first;
-  // A listed pack is gone now: it was moved. A chunk may be missing in the first look too, when a prune ended between its listings.
-  const mayHaveMoved = hasCode(first, 'OBJECT_NOT_FOUND') || (hasCode(first, 'CHUNK_MISSING') && looks === 1);
+  // A listed pack is gone now: it was moved. A chunk may be nowhere, when a prune ended between the listings of a look.
+  const mayHaveMoved = hasCode(first, 'OBJECT_NOT_FOUND') || (hasCode(first, 'CHUNK_MISSING') && session.mayFindMore);
   if (!mayHaveMoved) return first;
   await session.lookAgain(looks, options);
-  return tryCopies(session, id, length, options);
+  const second = await tryCopies(session, id, length, options);
+  if (second instanceof Uint8Array) session.found();
+  return second;
 }
 
 async function tryCopies(session: ReadingSession, id: Bytes, length: number, options: CallOptions): Promise<Bytes | SnapError> {

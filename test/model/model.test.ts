@@ -5,13 +5,13 @@ import { FAILING, HOLDING, QUICK_STATES } from './rows.ts';
 import { search } from './search.ts';
 
 describe('no interleaving loses a chunk or breaks a promise', () => {
-  test.each(HOLDING.filter(({ states }) => states <= QUICK_STATES))('$flags: $shows', ({ flags, states }) => {
+  test.each(HOLDING.filter(({ states }) => states <= QUICK_STATES))('$flags: $shows', { timeout: 120_000 }, ({ flags, states }) => {
     expect(search(parseConfiguration(flags))).toEqual({ problem: undefined, trace: [], states });
   });
 });
 
 describe('the search notices the mistake', () => {
-  test.each(Object.entries(MUTATIONS))('%s: %s', mutation => {
+  test.each(Object.entries(MUTATIONS))('%s: %s', { timeout: 120_000 }, mutation => {
     const flags = FAILING[mutation as Mutation];
     expect(search(parseConfiguration(`${flags} ${mutation}`)).problem).toMatch(/^(snapshot|the reader) .*(lost chunk|was reported as saved)/);
   });

@@ -10,6 +10,7 @@ import { FaultyBackend } from '../support/faulty-backend.ts';
 import { HookedBackend } from '../support/hooked-backend.ts';
 import { backupPath, reopen } from '../support/memory-repository.ts';
 import { changeTree, forget, generations, namesBelow, runPrune, storedGenerations } from '../support/prune-jobs.ts';
+import { memoryDirectory, restoreTo } from '../support/read-jobs.ts';
 import { readAllSnapshots } from '../support/read-snapshot.ts';
 import { ScriptedBackend } from '../support/scripted-backend.ts';
 import { TestClock } from '../support/test-clock.ts';
@@ -72,6 +73,22 @@ describe('a prune', () => {
     expect(await runPrune(repository)).toMatchObject({ isPending: false });
     expect(await readAllSnapshots(await reopen(backend))).toEqual(new Map(ids.slice(1).map(id => [id, contents.get(id)])));
     hooked.assertAllStruck();
+  });
+});
+
+describe('a restore', () => {
+  test('finds what a prune moved between its looks at the index and at the packs', async () => {
+    const { backend, ids } = await storedGenerations(3);
+    const hooked = new HookedBackend(backend);
+    const reader = await reopen(hooked);
+    hooked.before('list', /^packs\//, async () => {
+      const other = await reopen(backend);
+      await forget(other, ids[0]!, ids[1]!);
+      expect((await runPrune(other)).packsRewritten).toBeGreaterThan(0);
+    });
+    const report = await restoreTo(reader, memoryDirectory(), { snapshot: ids[2]! });
+    hooked.assertAllStruck();
+    expect(report).toMatchObject({ status: 'complete', findings: [], problems: [] });
   });
 });
 

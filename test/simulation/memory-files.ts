@@ -7,7 +7,7 @@ import { utf8, viewOf, type Bytes } from '../../src/base/bytes.ts';
 import { READ_RESULT_FIELDS, STAT_RECORD_BYTES, type NativeFileSystem } from '../../src/base/native-filesystem.ts';
 import { TYPE_DIRECTORY, TYPE_FILE, unpackNames } from '../../src/base/stat-record.ts';
 import type { Entry } from '../../src/format/tree-node.ts';
-import { ROOT_DIRECTORY, type TargetHandle, type TreeTarget } from '../../src/targets/target.ts';
+import { ROOT_DIRECTORY, type TargetHandle, type TreeTarget, type WholeFile } from '../../src/targets/target.ts';
 
 interface Node {
   readonly inode: number;
@@ -212,6 +212,10 @@ export class MemoryTarget implements TreeTarget {
 
   writeFile(parent: TargetHandle, entry: Entry, content: readonly Bytes[]): undefined {
     this.files.set(this.#path(parent, entry.name), new Uint8Array(Buffer.concat(content)));
+  }
+
+  async writeFiles(files: readonly WholeFile[], content: Bytes): Promise<undefined[]> {
+    return files.map(({ parent, entry, start, length }) => this.writeFile(parent, entry, [content.slice(start, start + length)]));
   }
 
   closeFile(): undefined {}

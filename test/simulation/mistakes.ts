@@ -3,7 +3,7 @@
  * do. The simulation must notice each of them; this is the test of the test.
  */
 import type { Backend, StoredObject } from '../../src/backend/backend.ts';
-import type { Job } from './hosts.ts';
+import type { Job } from './jobs.ts';
 import { CALM, type Weather } from './scheduler.ts';
 import type { Process } from './world.ts';
 

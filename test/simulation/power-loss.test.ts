@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { explore, skippingSyncOf } from './power-loss.ts';
 
-test('after a power cut in forget, prune or backup every snapshot is whole, and none is lost or back', async () => {
+test('after a power cut in forget, prune or backup every snapshot is whole, and none is lost or back', { timeout: 60_000 }, async () => {
   const { broken, steps, pruned } = await explore({ stride: 41 });
   expect(broken).toEqual([]);
   expect(steps).toBeGreaterThan(200);
@@ -13,7 +13,7 @@ describe('the simulation notices', () => {
   test.each([
     ['that new packs are not synced into their directories', /\/packs\/[dt]\/..$/],
     ['that forgetting is not synced', /\/(?:forgotten|snapshots)$/],
-  ])('%s', async (_name, pattern) => {
+  ])('%s', { timeout: 60_000 }, async (_name, pattern) => {
     const { broken } = await explore({ stride: 13, liar: skippingSyncOf(pattern) });
     expect(broken).not.toEqual([]);
   });

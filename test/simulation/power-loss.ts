@@ -22,8 +22,9 @@ import { backupOptions, KEY, OWNER, SMALL_CHUNKS } from '../support/memory-repos
 import { SeededRandom } from '../support/seeded-random.ts';
 import { SimulatedFileSystem } from '../support/simulated-filesystem.ts';
 import { TestClock } from '../support/test-clock.ts';
-import { changeFiles, kernel } from './hosts.ts';
+import { changeFiles } from './hosts.ts';
 import { MemoryTarget, MemoryTree, type FileContents } from './memory-files.ts';
+import { kernel } from './remembering-kernel.ts';
 
 const ROOT = '/mnt/disk/repository';
 /** States of the disk that are looked at for each power cut. */

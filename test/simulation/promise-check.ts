@@ -5,22 +5,16 @@
  */
 import { createHash } from 'node:crypto';
 import type { ReadBackend } from '../../src/backend/backend.ts';
-import { equalBytes, toHex, viewOf, type Bytes } from '../../src/base/bytes.ts';
-import { encodeFramePrefix, FrameCipher, openFrame } from '../../src/format/frame.ts';
+import { equalBytes, type Bytes } from '../../src/base/bytes.ts';
 import { decodePlan, decodeSweep, unpackPackIds } from '../../src/format/gc-documents.ts';
 import { decodeHeader, OBJECT_TYPES } from '../../src/format/header.ts';
 import { decodeIndexSegment } from '../../src/format/index-segment.ts';
 import type { SnapshotId } from '../../src/format/ids.ts';
 import { forgottenName, gcPlanName, gcSweepName, parseObjectName, rejectedName, revokedName, snapshotName, type NumberedName, type ObjectRef } from '../../src/format/object-names.ts';
-import { openPackHead } from '../../src/format/pack.ts';
-import { TABLE_CHUNK_BYTES, tableFrameAt } from '../../src/format/pack-table.ts';
 import { decodeSnapshot } from '../../src/format/snapshot.ts';
-import { decodeNode, type Entry } from '../../src/format/tree-node.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
+import { chunksOfPack, entryChildren, type ChunkKey, type PackRef } from './pack-contents.ts';
 import type { SimulatedStore, StoreObserver } from './simulated-store.ts';
-
-/** 'data:' or 'tree:' and the ID in hexadecimal digits. */
-type ChunkKey = string;
 
 interface KnownPack {
   readonly chunks: readonly ChunkKey[];
@@ -129,27 +123,13 @@ export class PromiseCheck implements StoreObserver {
 
   // --- packs and segments ---
 
-  #addPack({ type, id }: ObjectRef & { kind: 'pack' }, bytes: Bytes): void {
-    const { kernel, keys } = this.#repository;
-    const table = openPackHead(bytes, { kernel, repositoryId: keys.repositoryId, type, id, sizeBytes: bytes.length, rootOf: epoch => keys.packRoot(type, epoch) });
-    const cipher = new FrameCipher(kernel.createAead(table.suite, keys.packKeys(table).frameKey), encodeFramePrefix(table, keys.repositoryId));
-    const hasher = type === 'tree' ? keys.treeHasher : kernel.createHasher(keys.content.idKeyData);
-    const chunks: ChunkKey[] = [];
-    const records = viewOf(table.chunks);
-    let record = 0;
-    for (let number = 0; number < table.frameCount; number++) {
-      const frame = tableFrameAt(table, number);
-      const content = openFrame(kernel, cipher, { ...frame, number }, bytes.subarray(frame.offset, frame.offset + frame.storedLength)).slice();
-      let at = 0;
-      for (let left = frame.chunkCount; left > 0; left--, record++) {
-        const chunk = content.subarray(at, at += records.getUint32(record * TABLE_CHUNK_BYTES + 32, true));
-        const stated = table.chunks.subarray(record * TABLE_CHUNK_BYTES, record * TABLE_CHUNK_BYTES + 32);
-        if (!equalBytes(hasher.hash(chunk), stated)) this.#complain(`pack ${id} holds something else than its table says`);
-        chunks.push(`${type}:${toHex(stated)}`);
-        if (type === 'tree') this.#nodes.set(`tree:${toHex(stated)}`, childrenOf(chunk));
-      }
+  #addPack(ref: PackRef, bytes: Bytes): void {
+    const chunks = chunksOfPack(this.#repository, ref, bytes);
+    for (const { key, isRight, children } of chunks) {
+      if (!isRight) this.#complain(`pack ${ref.id} holds something else than its table says`);
+      this.#nodes.set(key, children);
     }
-    this.#packs.set(id, { chunks, isThere: true, isDoomed: false, segments: 0 });
+    this.#packs.set(ref.id, { chunks: chunks.map(({ key }) => key), isThere: true, isDoomed: false, segments: 0 });
   }
 
   #addSegment(id: string, payload: Bytes): void {
@@ -298,24 +278,4 @@ type GcRef = ObjectRef & { readonly kind: 'gc-plan' | 'gc-sweep' | 'gc-done' };
 
 function isGcRef(ref: ObjectRef | undefined): ref is GcRef {
   return ref?.kind === 'gc-plan' || ref?.kind === 'gc-sweep' || ref?.kind === 'gc-done';
-}
-
-const dataKey = (id: Bytes): ChunkKey => `data:${toHex(id)}`;
-const treeKey = (id: Bytes): ChunkKey => `tree:${toHex(id)}`;
-
-function entryChildren({ content = [], contentNode, directoryNode, xattrs = [] }: Entry): ChunkKey[] {
-  const values = xattrs.flatMap(({ value }) => value instanceof Uint8Array ? [] : value);
-  return [
-    ...[...content, ...values].flatMap(({ id }) => id === undefined ? [] : [dataKey(id)]),
-    ...[contentNode, directoryNode].flatMap(id => id === undefined ? [] : [treeKey(id)]),
-  ];
-}
-
-function childrenOf(node: Bytes): ChunkKey[] {
-  const decoded = decodeNode(node);
-  switch (decoded.kind) {
-    case 'leaf': return decoded.entries.flatMap(entryChildren);
-    case 'content-leaf': return decoded.items.flatMap(({ id }) => id === undefined ? [] : [dataKey(id)]);
-    default: return decoded.children.map(({ id }) => treeKey(id));
-  }
 }

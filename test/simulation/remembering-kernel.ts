@@ -1,10 +1,11 @@
 /** The real kernel, which remembers keys and signatures: thousands of simulated processes derive and check the same ones. */
 import { toHex, type Bytes } from '../../src/base/bytes.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
+import { kernel as realKernel } from '../support/memory-repository.ts';
 
 const MAX_REMEMBERED = 20_000;
 
-export function remembering(kernel: Kernel): Kernel {
+function remembering(kernel: Kernel): Kernel {
   return {
     ...kernel,
     hkdf: remembered((secret, salt, info, length) => kernel.hkdf(secret, salt, info, length), result => result.slice()),
@@ -25,3 +26,5 @@ function remembered<A extends readonly (Bytes | number)[], R>(compute: (...value
     return copy(result);
   };
 }
+
+export const kernel: Kernel = remembering(realKernel);
