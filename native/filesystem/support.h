@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <string>
 
@@ -99,6 +100,15 @@ class Descriptor {
   int fd_;
 };
 
+// Work for another thread. `run` must not touch JavaScript.
+class Background {
+ public:
+  virtual ~Background() = default;
+  virtual void run() noexcept = 0;
+  // Back on the thread of JavaScript: the value of the promise; nullptr when there is no memory for it.
+  virtual napi_value result(napi_env env) = 0;
+};
+
 class Call {
  public:
   Call(napi_env env, napi_callback_info info);
@@ -121,6 +131,9 @@ class Call {
   uint64_t numberProperty(size_t i, const char* key, uint64_t largest, uint64_t missing) const;
   // start and length arguments that must lie inside `whole`.
   ByteView part(size_t i, ByteView whole) const;
+
+  // A promise of the result of the work. The memory of argument `kept` stays until then.
+  napi_value inBackground(std::unique_ptr<Background> work, size_t kept) const;
 
   napi_value none() const;
   napi_value number(double value) const;

@@ -234,6 +234,44 @@ ByteView Call::part(size_t i, ByteView whole) const {
   return ByteView{whole.data + start, length};
 }
 
+namespace {
+
+struct BackgroundJob {
+  std::unique_ptr<Background> work;
+  napi_deferred deferred = nullptr;
+  napi_ref kept = nullptr;
+  napi_async_work handle = nullptr;
+};
+
+void settle(napi_env env, napi_status status, void* data) {
+  std::unique_ptr<BackgroundJob> job(static_cast<BackgroundJob*>(data));
+  napi_value value = status == napi_ok ? job->work->result(env) : nullptr;
+  if (value != nullptr) {
+    napi_resolve_deferred(env, job->deferred, value);
+  } else if (napi_get_undefined(env, &value) == napi_ok) {
+    napi_reject_deferred(env, job->deferred, value);  // the thread is ending, or out of memory
+  }
+  napi_delete_reference(env, job->kept);
+  napi_delete_async_work(env, job->handle);
+}
+
+}  // namespace
+
+napi_value Call::inBackground(std::unique_ptr<Background> work, size_t kept) const {
+  auto job = std::make_unique<BackgroundJob>();
+  job->work = std::move(work);
+  napi_value promise;
+  napi_value name;
+  ok(napi_create_string_utf8(env_, "snap", NAPI_AUTO_LENGTH, &name));
+  ok(napi_create_reference(env_, arguments_[kept], 1, &job->kept));
+  auto run = [](napi_env, void* data) { static_cast<BackgroundJob*>(data)->work->run(); };
+  ok(napi_create_async_work(env_, nullptr, name, run, settle, job.get(), &job->handle));
+  ok(napi_create_promise(env_, &job->deferred, &promise));
+  ok(napi_queue_async_work(env_, job->handle));
+  job.release();
+  return promise;
+}
+
 napi_value Call::none() const {
   napi_value value;
   ok(napi_get_undefined(env_, &value));

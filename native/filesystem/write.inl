@@ -1,5 +1,7 @@
 // Creating, changing and removing; nothing here follows a symlink.
+#include <cmath>
 #include <cstring>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
@@ -195,29 +197,91 @@ napi_value setTimes(Call& call) {
   return call.none();
 }
 
-napi_value writeNewFile(Call& call) {
-  int directory = call.descriptor(0);
-  Name name;
-  call.name(1, name);
-  ByteView content = call.bytes(2);
-  mode_t mode = static_cast<mode_t>(call.wholeNumber(3, 07777));
-  timespec times[2];
-  takeTimes(call, 4, times);
+// Made, written, given its mode and time, closed; removed again when anything fails.
+void makeFile(int directory, const char* name, ByteView content, mode_t mode, const timespec times[2]) {
   // Nobody else reads it before its own mode is set.
   int flags = O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_CREAT | O_EXCL;
-  int fd = check("openat", [&] { return openat(directory, name.text, flags, 0600); });
+  Descriptor file(check("openat", [&] { return openat(directory, name, flags, 0600); }));
   try {
-    Descriptor file(fd);
-    writeAll(fd, content, 0);
-    check("fchmod", [&] { return fchmod(fd, mode); });
-    check("futimens", [&] { return futimens(fd, times); });
+    writeAll(file.get(), content, 0);
+    check("fchmod", [&] { return fchmod(file.get(), mode); });
+    check("futimens", [&] { return futimens(file.get(), times); });
     // Network file systems and quotas may tell only now that there is no room.
     if (::close(file.release()) == -1 && errno != EINTR) throw SystemError{errno, "close"};
   } catch (const SystemError&) {
-    unlinkat(directory, name.text, 0);
+    unlinkat(directory, name, 0);
     throw;
   }
-  return call.none();
+}
+
+constexpr size_t NEW_FILE_FIELDS = 5;
+
+class NewFiles : public Background {
+ public:
+  explicit NewFiles(int directory)
+      : directory_(check("fcntl", [&] { return fcntl(directory, F_DUPFD_CLOEXEC, 0); })) {}
+
+  void add(const Name& name, ByteView content, mode_t mode, int64_t seconds, long nanoseconds) {
+    files_.push_back({std::string(name.text, name.length), content, mode, {{0, UTIME_OMIT}, {static_cast<time_t>(seconds), nanoseconds}}, 0});
+  }
+
+  void run() noexcept override {
+    for (File& file : files_) {
+      try {
+        makeFile(directory_.get(), file.name.c_str(), file.content, file.mode, file.times);
+      } catch (const SystemError& error) {
+        file.number = error.number;
+      }
+    }
+    directory_ = Descriptor(-1);
+  }
+
+  napi_value result(napi_env env) override {
+    napi_value buffer;
+    napi_value array;
+    void* memory = nullptr;
+    if (napi_create_arraybuffer(env, files_.size() * sizeof(double), &memory, &buffer) != napi_ok) return nullptr;
+    if (napi_create_typedarray(env, napi_float64_array, files_.size(), buffer, 0, &array) != napi_ok) return nullptr;
+    for (size_t i = 0; i < files_.size(); i++) static_cast<double*>(memory)[i] = files_[i].number;
+    return array;
+  }
+
+ private:
+  struct File {
+    std::string name;
+    ByteView content;
+    mode_t mode;
+    timespec times[2];
+    int number;
+  };
+  Descriptor directory_;
+  std::vector<File> files_;
+};
+
+uint64_t wholeIn(double value, double largest) {
+  if (!(value >= 0 && value <= largest) || value != std::trunc(value)) outOfRange("A field of a new file is not a whole number in range");
+  return static_cast<uint64_t>(value);
+}
+
+napi_value writeNewFiles(Call& call) {
+  auto work = std::make_unique<NewFiles>(call.descriptor(0));
+  NameList names(call.bytes(1));
+  ByteView content = call.bytes(2);
+  NumberView fields = call.numbers(3);
+  size_t count = names.count();
+  if (fields.length != count * NEW_FILE_FIELDS) throw ArgumentError{false, "Argument 4 needs five numbers for each name"};
+  Name name;
+  for (size_t i = 0; i < count; i++) {
+    names.next(name);
+    const double* field = fields.data + i * NEW_FILE_FIELDS;
+    size_t start = wholeIn(field[0], static_cast<double>(content.length));
+    size_t length = wholeIn(field[1], static_cast<double>(content.length - start));
+    mode_t mode = static_cast<mode_t>(wholeIn(field[2], 07777));
+    // Before 1970 too.
+    int64_t seconds = static_cast<int64_t>(std::copysign(static_cast<double>(wholeIn(std::abs(field[3]), MAX_SAFE_INTEGER)), field[3]));
+    work->add(name, ByteView{content.data + start, length}, mode, seconds, static_cast<long>(wholeIn(field[4], 999999999)));
+  }
+  return call.inBackground(std::move(work), 2);
 }
 
 napi_value setOwner(Call& call) {
@@ -247,7 +311,7 @@ napi_value freeSpace(Call& call) {
 
 const napi_property_descriptor WRITE_FUNCTIONS[] = {
     EXPORT(makeDirectoryAt), EXPORT(makeSymlinkAt), EXPORT(makeLinkAt),     EXPORT(makeNodeAt), EXPORT(renameAt),
-    EXPORT(unlinkAt),        EXPORT(write),         EXPORT(writeNewFile),   EXPORT(truncate),   EXPORT(allocate),   EXPORT(sync),
+    EXPORT(unlinkAt),        EXPORT(write),         EXPORT(writeNewFiles),  EXPORT(truncate),   EXPORT(allocate),   EXPORT(sync),
     EXPORT(syncFileSystem),  EXPORT(setOwnerAt),    EXPORT(setModeAt),      EXPORT(setTimesAt), EXPORT(setOwner),
     EXPORT(setMode),         EXPORT(setTimes),      EXPORT(freeSpace),
 };

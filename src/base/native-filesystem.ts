@@ -109,10 +109,12 @@ export interface NativeFileSystem {
   /** Writes source[start, start+length) at `position`; always all of it, or it throws. */
   write(fd: number, source: Bytes, start: number, length: number, position: number): number;
   /**
-   * A new file in one call: made (EEXIST when the name is taken), written, given its mode and time, closed. When anything fails,
-   * it is not there; `syscall` of the error says what it was.
+   * New files of a directory, on another thread: each is made (EEXIST when its name is taken), written, given mode and time, and
+   * closed. `files` has five numbers for each packed name: start and length in `content`, mode, and seconds and nanoseconds of its
+   * mtime. Resolves to an errno for each; a file whose errno is not 0 is not there. `content` must stay as it is until then, and
+   * must not be transferred; `directory` may be closed.
    */
-  writeNewFile(directory: number, name: Bytes, content: Bytes, mode: number, mtimeSeconds: number, mtimeNanoseconds: number): void;
+  writeNewFiles(directory: number, names: Bytes, content: Bytes, files: Float64Array): Promise<Float64Array>;
   truncate(fd: number, size: number): void;
   /** Reserves space and so fails early with ENOSPC, without changing the size; quietly does nothing where it is not supported. */
   allocate(fd: number, size: number): void;

@@ -20,7 +20,7 @@ import { Owners } from './owners.ts';
 import { removeOthers } from './removal.ts';
 import {
   type Existing, type OpenFileOptions, type Removed, ROOT_DIRECTORY, type TargetHandle, type TargetOptions, type TargetProblem,
-  type TreeTarget,
+  type TreeTarget, type WholeFile,
 } from './target.ts';
 import { freeBytesAt, openTargetRoot } from './target-root.ts';
 import { TargetTree } from './target-tree.ts';
@@ -142,6 +142,13 @@ export class FilesTarget implements TreeTarget {
 
   writeFile(parent: TargetHandle, entry: Entry, content: readonly Bytes[]): TargetProblem | undefined {
     return this.#change(parent, entry, ({ wholeFiles }) => wholeFiles.write(parent, entry, content));
+  }
+
+  async writeFiles(files: readonly WholeFile[], content: Bytes): Promise<(TargetProblem | undefined)[]> {
+    const { tree, reader, wholeFiles } = this.#now;
+    if (tree.options.dryRun) return files.map(({ parent, entry }) => tree.refusal(parent, entry.name));
+    reader.close();
+    return wholeFiles.writeAll(files, content);
   }
 
   special(parent: TargetHandle, entry: Entry): TargetProblem | undefined {

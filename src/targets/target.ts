@@ -57,6 +57,14 @@ export interface OpenFileOptions {
   readonly hasZeros: boolean;
 }
 
+export interface WholeFile {
+  readonly parent: TargetHandle;
+  readonly entry: Entry;
+  /** In the content that is given with it. */
+  readonly start: number;
+  readonly length: number;
+}
+
 export interface Removed {
   /** Paths of what was removed, or would be, each with everything below it. */
   readonly removed: Bytes[];
@@ -86,6 +94,11 @@ export interface TreeTarget {
   writeZeros(file: TargetHandle, position: number, length: number): TargetProblem | undefined;
   /** Whole small file in one call: create, write, metadata. After a problem nothing half written is left. */
   writeFile(parent: TargetHandle, entry: Entry, content: readonly Bytes[]): TargetProblem | undefined;
+  /**
+   * Several whole files, each of them one range of `content`, which must stay as it is meanwhile: what is simple is written beside
+   * the calling thread. Resolves to the problems, in the order of the files.
+   */
+  writeFiles(files: readonly WholeFile[], content: Bytes): Promise<(TargetProblem | undefined)[]>;
   /**
    * Sets the metadata and closes. `isComplete` false: content is missing; a new file, and one that was re-used in place,
    * keeps a marker time of 0; a file that was to be replaced stays what it was.

@@ -1,14 +1,19 @@
-/** Small files in one go: create, write, metadata, close. */
+/** Small files in one go: create, write, metadata, close. Those of one directory with nothing special go to another thread together. */
 import type { Bytes } from '../base/bytes.ts';
 import { KiB } from '../base/units.ts';
 import { type Entry, ENTRY_SPARSE } from '../format/tree-node.ts';
 import { writeAll, writeSparsely } from './file-content.ts';
-import { failedWith } from './target-error.ts';
-import type { TargetHandle, TargetProblem } from './target.ts';
+import { targetError } from './target-error.ts';
+import type { TargetHandle, TargetProblem, WholeFile } from './target.ts';
 import { NEW_FILE, type TargetTree } from './target-tree.ts';
 
 /** Pieces up to this size together are joined: a copy of 256 KiB costs less than a second write. */
 const JOIN_BYTES: number = 256 * KiB;
+/** Fewer files are not worth the way to another thread. */
+const LEAST_BESIDE = 4;
+/** Each call keeps a descriptor. */
+const MOST_BESIDE = 16;
+const NEW_FILE_FIELDS = 5;
 
 export class WholeFileWriter {
   readonly #tree: TargetTree;
@@ -22,7 +27,6 @@ export class WholeFileWriter {
     const { fs, chain } = this.#tree;
     try {
       const directory = chain.descriptor(parent);
-      if (this.#writeAtOnce(parent, directory, entry, content)) return undefined;
       return this.#tree.place(
         parent, directory, entry,
         name => fs.openFileAt(directory, name, NEW_FILE),
@@ -33,15 +37,57 @@ export class WholeFileWriter {
     }
   }
 
-  /** Most files have one piece of content and nothing special: they take one call. False: made step by step, so that each step can fail by itself. */
-  #writeAtOnce(parent: TargetHandle, directory: number, entry: Entry, content: readonly Bytes[]): boolean {
-    if (content.length !== 1 || (entry.flags & ENTRY_SPARSE) !== 0 || !this.#tree.hasOnlyModeAndTime(parent, entry)) return false;
+  /** See `TreeTarget.writeFiles`. A file that cannot be made beside is written here, step by step, which tells what is wrong with it. */
+  async writeAll(files: readonly WholeFile[], content: Bytes): Promise<(TargetProblem | undefined)[]> {
+    const problems = new Array<TargetProblem | undefined>(files.length);
+    const running: Promise<void>[] = [];
+    const write = (i: number): void => {
+      const { parent, entry, start, length } = files[i]!;
+      problems[i] = this.#tree.refusal(parent, entry.name) ?? this.write(parent, entry, [content.subarray(start, start + length)]);
+    };
+    for (let from = 0, to = 0; from < files.length; from = to) {
+      to = Math.max(from + 1, this.#endOfRun(files, from));
+      if (running.length === MOST_BESIDE) await Promise.all(running.splice(0));
+      const writing = to - from < LEAST_BESIDE ? undefined : this.#writeBeside(files.slice(from, to), content);
+      if (writing === undefined) for (let i = from; i < to; i++) write(i);
+      else running.push(writing.then(errnos => { errnos.forEach((errno, i) => { if (errno !== 0) write(from + i); }); }));
+    }
+    await Promise.all(running);
+    return problems;
+  }
+
+  /** The files from there on that belong to one directory and need nothing but content, mode and time. */
+  #endOfRun(files: readonly WholeFile[], from: number): number {
+    let to = from;
+    while (to < files.length && files[to]!.parent === files[from]!.parent && this.#isSimple(files[to]!)) to++;
+    return to;
+  }
+
+  #isSimple({ parent, entry }: WholeFile): boolean {
+    return (entry.flags & ENTRY_SPARSE) === 0 && this.#tree.hasOnlyModeAndTime(parent, entry) && this.#tree.refusal(parent, entry.name) === undefined;
+  }
+
+  /** Undefined when the directory is out of reach. */
+  #writeBeside(files: readonly WholeFile[], content: Bytes): Promise<Float64Array> | undefined {
+    const { fs, chain } = this.#tree;
+    const fields = new Float64Array(NEW_FILE_FIELDS * files.length);
+    const names = new Uint8Array(files.reduce((sum, { entry }) => sum + entry.name.length + 1, 0));
+    let at = 0;
+    let nameAt = 0;
+    for (const { entry, start, length } of files) {
+      fields[at++] = start;
+      fields[at++] = length;
+      fields[at++] = entry.mode;
+      fields[at++] = entry.mtime[0];
+      fields[at++] = entry.mtime[1];
+      names.set(entry.name, nameAt);
+      nameAt += entry.name.length + 1;
+    }
     try {
-      this.#tree.fs.writeNewFile(directory, entry.name, content[0]!, entry.mode, entry.mtime[0], entry.mtime[1]);
-      return true;
+      return fs.writeNewFiles(chain.descriptor(files[0]!.parent), names, content, fields);
     } catch (error) {
-      if (failedWith(error, 'ENOSPC', 'EDQUOT')) throw error;
-      return false;
+      targetError('write the files', error); // throws what is no fault of the file system
+      return undefined;
     }
   }
 

@@ -11,7 +11,7 @@ import { ENTRY_SPARSE, type ByteSpan, type ContentItem, type Entry } from '../fo
 import { CHUNK_ID_BYTES } from '../format/ids.ts';
 import { isDamage } from '../repository/damage.ts';
 import type { ReadingSession } from '../repository/reading-session.ts';
-import { isTargetProblem, type TargetHandle, type TargetProblem, type TreeTarget } from '../targets/target.ts';
+import { isTargetProblem, type TargetHandle, type TargetProblem, type TreeTarget, type WholeFile } from '../targets/target.ts';
 import { salvageChunk } from './chunk-salvage.ts';
 import { FrameChunks, type FrameLoader, type LoadedFrame } from './frame-loader.ts';
 import type { HardLinks } from './hard-links.ts';
@@ -162,28 +162,52 @@ export class RestoreFiles {
     const record = session.repository.cache.chunks.pack(read.pack);
     const doubtful: number[] = [];
     let delivered = 0;
+    const writing: Promise<void>[] = [];
     try {
       if (record === undefined) return await this.#salvage(read.references);
       await loader.load(record, read.frames, frame => {
         delivered = frame.index + 1;
-        this.#deliver(frame, read.references.subarray(read.starts[frame.index]!, read.starts[delivered]!), doubtful);
+        const job = this.#deliver(frame, read.references.subarray(read.starts[frame.index]!, read.starts[delivered]!), doubtful);
+        job.catch(() => undefined); // it is waited for below; until then a failure must not count as unhandled
+        writing.push(job);
       }, this.#options);
     } catch (error) {
       if (!isDamage(error)) throw error;
       doubtful.push(...read.references.subarray(read.starts[delivered]!));
+    } finally {
+      await Promise.allSettled(writing);
     }
+    await Promise.all(writing);
     await this.#salvage(doubtful);
   }
 
-  #deliver({ content, chunks }: LoadedFrame, references: Uint32Array, doubtful: number[]): void {
+  /** Everything but the writing of whole files is done when this returns. */
+  async #deliver({ content, chunks }: LoadedFrame, references: Uint32Array, doubtful: number[]): Promise<void> {
     const { offsets, lengths, ids } = this.#window;
+    const wholeFiles: number[] = [];
     this.#chunks.open(chunks);
     for (const i of references) {
       const [offset, length] = [offsets[i]!, lengths[i]!];
-      if (content !== undefined && this.#chunks.has(ids, i * CHUNK_ID_BYTES, offset, length)) this.#write(i, content.subarray(offset, offset + length));
-      else doubtful.push(i);
+      if (content === undefined || !this.#chunks.has(ids, i * CHUNK_ID_BYTES, offset, length)) doubtful.push(i);
+      else if (isWrittenAtOnce(this.#taskOf(i))) wholeFiles.push(i);
+      else this.#write(i, content.subarray(offset, offset + length));
     }
-    if (content !== undefined) releaseMemory([content]);
+    if (content === undefined) return;
+    if (wholeFiles.length > 0) await this.#writeWholeFiles(wholeFiles, content);
+    releaseMemory([content]);
+  }
+
+  async #writeWholeFiles(references: readonly number[], content: Bytes): Promise<void> {
+    const { offsets, lengths } = this.#window;
+    const files = references.map((i): WholeFile => {
+      const { parent, entry } = this.#taskOf(i);
+      return { parent, entry, start: offsets[i]!, length: lengths[i]! };
+    });
+    const problems = await this.#parts.target.writeFiles(files, content);
+    for (const [n, i] of references.entries()) {
+      this.#settle(this.#taskOf(i), lengths[i]!, problems[n]);
+      this.#done(this.#taskOf(i));
+    }
   }
 
   /** One by one, with every copy: for chunks whose frame or pack gave nothing. */

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -14,6 +14,7 @@ import { removeTree } from '../support/oddities.ts';
 const native = nativeFileSystem();
 const isRoot = process.getuid?.() === 0;
 const ADDON = fileURLToPath(new URL('../../native/build/filesystem.node', import.meta.url));
+const { EEXIST } = constants.errno;
 /** No process has so many files open. */
 const NO_DESCRIPTOR = 1_000_000;
 
@@ -48,12 +49,12 @@ function codeOf(action: () => unknown): string {
 }
 
 /** A directory of its own for one test, open. */
-function withDirectory(name: string, use: (fd: number, path: string) => void): void {
+async function withDirectory(name: string, use: (fd: number, path: string) => void | Promise<void>): Promise<void> {
   const path = join(root, name);
   fs.mkdirSync(path);
   const fd = native.openDirectory(utf8(path), false);
   try {
-    use(fd, path);
+    await use(fd, path);
   } finally {
     native.close(fd);
   }
@@ -541,6 +542,40 @@ describe('writing', () => {
     const records = new StatRecords(native.stats(fd, pack('block', 'character')));
     expect([records.mode(0), records.deviceMajor(0), records.deviceMinor(0)]).toEqual([0o060600, 7, 99]);
     expect([records.mode(1), records.deviceMajor(1), records.deviceMinor(1)]).toEqual([0o020644, 511, 1_048_575]);
+  }));
+
+  test('writes new files on another thread, with mode and time, and says what became of each', () => withDirectory('new files', async (fd, path) => {
+    fs.writeFileSync(join(path, 'taken'), 'mine');
+    fs.symlinkSync('nowhere', join(path, 'link'));
+    const content = Buffer.from('0123456789');
+    const files = [['first', 0, 3, 0o640, 1_600_000_000, 5], ['taken', 0, 1, 0o644, 0, 0], ['empty', 10, 0, 0o4755, -1, 999_999_999], ['link', 0, 1, 0o644, 0, 0], ['last', 9, 1, 0o400, 2 ** 33, 0]] as const;
+    const errnos = await native.writeNewFiles(fd, pack(...files.map(([name]) => name)), content, Float64Array.from(files.flatMap(([, ...fields]) => fields)));
+    expect([...errnos]).toEqual([0, EEXIST, 0, EEXIST, 0]);
+    expect(fs.readdirSync(path).sort()).toEqual(['empty', 'first', 'last', 'link', 'taken']);
+    expect(['first', 'taken', 'empty', 'last'].map(name => fs.readFileSync(join(path, name), 'utf8'))).toEqual(['012', 'mine', '', '9']);
+    for (const [name, , , mode, seconds, nanoseconds] of files.filter((_, i) => errnos[i] === 0)) {
+      const stat = fs.statSync(join(path, name), { bigint: true });
+      expect([Number(stat.mode) & 0o7777, stat.mtimeNs]).toEqual([mode, BigInt(seconds) * 10n ** 9n + BigInt(nanoseconds)]);
+    }
+  }));
+
+  test('goes on with new files when their directory is closed meanwhile', () => withDirectory('closed', async (_, path) => {
+    const fd = native.openDirectory(utf8(path), false);
+    const names = Array.from({ length: 200 }, (_unused, i) => `file ${i}`);
+    const writing = native.writeNewFiles(fd, pack(...names), Buffer.alloc(1000, 'x'), Float64Array.from(names.flatMap(() => [0, 1000, 0o644, 0, 0])));
+    native.close(fd);
+    expect((await writing).every(errno => errno === 0)).toBe(true);
+    expect(fs.readdirSync(path)).toHaveLength(200);
+  }));
+
+  test('refuses new files whose fields are wrong, and makes none of them', () => withDirectory('wrong', (fd, path) => {
+    const write = (fields: number[], names = pack('good', 'file')): unknown => native.writeNewFiles(fd, names, Buffer.alloc(10), Float64Array.from([0, 1, 0o644, 0, 0, ...fields]));
+    for (const fields of [[11, 0, 0o644, 0, 0], [5, 6, 0o644, 0, 0], [-1, 1, 0o644, 0, 0], [0, 1, 0o10000, 0, 0], [0, 1, 0o644, 0.5, 0], [0, 1, 0o644, 0, 10 ** 9], [0, Number.NaN, 0, 0, 0]]) {
+      expect(() => write(fields)).toThrow(RangeError);
+    }
+    expect(() => write([0, 1])).toThrow(RangeError);
+    for (const name of ['a/b', '..', '']) expect(() => write([0, 1, 0o644, 0, 0], pack('good', name))).toThrow(RangeError);
+    expect(fs.readdirSync(path)).toEqual([]);
   }));
 
   test('times reach back before 1970 and beyond 2106, to the nanosecond, also of symlinks', () => withDirectory('times', (fd, path) => {

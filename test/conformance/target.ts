@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
-import { ROOT_DIRECTORY, type TargetHandle, type TreeTarget } from '../../src/targets/target.ts';
+import { ROOT_DIRECTORY, type TargetHandle, type TreeTarget, type WholeFile } from '../../src/targets/target.ts';
 import { describeTree } from '../support/describe-tree.ts';
-import { begun, codeOf, directoryEntry, fileEntry, finish, handleOf, put, symlinkEntry } from '../targets/fixture.ts';
+import { begun, codeOf, directoryEntry, type Fields, fileEntry, finish, handleOf, put, symlinkEntry } from '../targets/fixture.ts';
 
 export interface TargetPlace {
   readonly target: TreeTarget;
@@ -39,6 +39,29 @@ export function describeTarget(name: string, create: () => TargetPlace): void {
       const names = readdirSync(path, { recursive: true }).map(String);
       expect(names.filter(each => /(^|\/)f\d+$/.test(each)).length).toBe(100);
       expect(names.filter(each => /(^|\/)d\d+$/.test(each)).length).toBe(20);
+    });
+
+    test('whole files come together, out of one content, whatever they are', async () => {
+      const { problems } = await begun(target);
+      const parents = [0, 1].map(i => handleOf(target.directory(ROOT_DIRECTORY, directoryEntry(`parent ${i}`))));
+      expect(target.writeFile(parents[0]!, fileEntry('taken', 3), [utf8('one')])).toBeUndefined();
+      const content = Buffer.from(Array.from({ length: 50_000 }, (_, i) => i * 7));
+      const special: Record<number, Fields> = { 7: { flags: 2 }, 8: { xattrs: [{ name: utf8('user.note'), value: utf8('x') }] }, 9: { mode: 0o4711 }, 10: { mode: 0o400 } };
+      const files = Array.from({ length: 60 }, (_, i): WholeFile => ({
+        parent: parents[i % 30 < 20 ? 0 : 1]!, start: 800 * i, length: 13 * i,
+        entry: fileEntry(i === 5 ? 'taken' : `file ${i}`, 13 * i, { mtime: [1_600_000_000 + i, 123_456_789], ...special[i] }),
+      }));
+      const answers = await target.writeFiles(files, content);
+      expect(answers.map(codeOf)).toEqual(files.map((_, i) => (i === 5 ? 'TARGET_OCCUPIED' : undefined)));
+      expect([await finish(target), problems]).toEqual([[], []]);
+      for (const [i, { start, length }] of files.entries()) {
+        if (i === 5) continue;
+        const file = join(path, `parent ${i % 30 < 20 ? 0 : 1}`, `file ${i}`);
+        expect(readFileSync(file)).toEqual(content.subarray(start, start + length));
+        expect(statSync(file, { bigint: true })).toMatchObject({ mtimeNs: BigInt(1_600_000_000 + i) * 10n ** 9n + 123_456_789n });
+        expect(statSync(file).mode & 0o7777).toBe(special[i]?.mode ?? 0o644);
+      }
+      expect(readFileSync(join(path, 'parent 0/taken'), 'utf8')).toBe('one');
     });
 
     test('the ranges of files come in any order, those of several files mixed', async () => {

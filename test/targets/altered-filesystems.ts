@@ -7,7 +7,7 @@ type Names = { readonly [Call in keyof NativeFileSystem]?: readonly (readonly [d
 const NAME_ARGUMENTS: Names = {
   openDirectoryAt: [[0, 1]], openFileAt: [[0, 1]], readLinkAt: [[0, 1]], makeDirectoryAt: [[0, 1]], makeSymlinkAt: [[1, 2]],
   makeLinkAt: [[0, 1], [2, 3]], makeNodeAt: [[0, 1]], renameAt: [[0, 1], [2, 3]], unlinkAt: [[0, 1]], setOwnerAt: [[0, 1]],
-  setModeAt: [[0, 1]], setTimesAt: [[0, 1]], setXattrAt: [[0, 1]], removeXattrAt: [[0, 1]], writeNewFile: [[0, 1]],
+  setModeAt: [[0, 1]], setTimesAt: [[0, 1]], setXattrAt: [[0, 1]], removeXattrAt: [[0, 1]],
 };
 
 /** Takes names for equal that differ by case or Unicode form, as the default file systems of macOS and Windows do. */
@@ -22,6 +22,11 @@ export function foldingFileSystem(): NativeFileSystem {
     return name;
   };
   return replacing((call, args, original) => {
+    if (call === 'writeNewFiles') {
+      const [directory, packed, ...rest] = args as [number, Uint8Array, ...unknown[]];
+      const names = Buffer.from(packed).toString('latin1').split('\0').slice(0, -1).map(name => spelled(directory, Buffer.from(name, 'latin1')));
+      return original(directory, Buffer.concat(names.flatMap(name => [name, Buffer.of(0)])), ...rest);
+    }
     if (call === 'stats' || call === 'xattrs') {
       const [directory, packed] = args as [number, Uint8Array];
       return original(directory, Buffer.concat([spelled(directory, packed.subarray(0, -1)), Buffer.of(0)]));

@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { utf8 } from '../../src/base/bytes.ts';
+import { nativeFileSystem } from '../../src/base/native-filesystem.ts';
 import { FilesTarget } from '../../src/targets/files.ts';
-import { ROOT_DIRECTORY } from '../../src/targets/target.ts';
+import { ROOT_DIRECTORY, type TargetHandle, type WholeFile } from '../../src/targets/target.ts';
 import { describeTarget } from '../conformance/target.ts';
 import { failingFileSystem, nativeError } from './altered-filesystems.ts';
 import { begin, begun, codeOf, directoryEntry, fileEntry, finish, freshPath, handleOf, put, unsyncedFileSystem } from './fixture.ts';
@@ -124,4 +125,53 @@ test('an error that is not of the file system is thrown, not reported', async ()
   const fileSystem = failingFileSystem(call => { if (call === 'write') throw new TypeError('a fault of snap'); });
   const { target } = await begin(freshPath(), {}, { fileSystem });
   expect(() => put(target, 'file', 'x')).toThrow('a fault of snap');
+});
+
+describe('Whole files of a directory', () => {
+  const content = Buffer.from('some content');
+  const filesOf = (parent: TargetHandle, count: number): WholeFile[] =>
+    Array.from({ length: count }, (_, i) => ({ parent, entry: fileEntry(`file ${i}`, 4), start: i % 8, length: 4 }));
+
+  async function writeWith(fail: Parameters<typeof failingFileSystem>[0], count = 40): Promise<{ path: string; codes: (string | undefined)[] }> {
+    const path = freshPath();
+    const { target } = await begin(path, {}, { fileSystem: { ...failingFileSystem(fail), syncFileSystem: () => undefined } });
+    const parent = handleOf(target.directory(ROOT_DIRECTORY, directoryEntry('directory')));
+    target.writeFile(parent, fileEntry('first', 1), [utf8('x')]);
+    const codes = (await target.writeFiles(filesOf(parent, count), content)).map(codeOf);
+    expect(await finish(target)).toEqual([]);
+    return { path: join(path, 'directory'), codes };
+  }
+
+  const expectWritten = (path: string, count: number): void => {
+    for (let i = 0; i < count; i++) expect(readFileSync(join(path, `file ${i}`), 'utf8')).toBe(content.toString().slice(i % 8, i % 8 + 4));
+  };
+
+  test('are written beside in one call when there are some, else here', async () => {
+    for (const [count, expected] of [[40, ['openFileAt', 'writeNewFiles']], [3, ['openFileAt', 'openFileAt', 'openFileAt', 'openFileAt']]] as const) {
+      const calls: string[] = [];
+      const { path, codes } = await writeWith(call => { calls.push(call); }, count);
+      expect(codes).toEqual(new Array(count).fill(undefined));
+      expectWritten(path, count);
+      expect(calls.filter(call => ['writeNewFiles', 'openFileAt'].includes(call))).toEqual(expected);
+    }
+  });
+
+  test('are written here when they cannot be written beside', async () => {
+    const { path, codes } = await writeWith(call => { if (call === 'writeNewFiles') throw nativeError('EMFILE', 24); });
+    expect(codes.every(code => code === undefined)).toBe(true);
+    expectWritten(path, 40);
+  });
+
+  test('are each told what is wrong with them', async () => {
+    const taken: string[] = [];
+    const { path, codes } = await writeWith((call, args) => {
+      if (call !== 'writeNewFiles' || taken.length > 0) return;
+      for (const i of [3, 17]) taken.push(`file ${i}`);
+      const made = nativeFileSystem();
+      for (const name of taken) made.close(made.openFileAt(args[0] as number, utf8(name), { write: true, create: true, exclusive: true }));
+    });
+    expect(codes.flatMap((code, i) => (code === undefined ? [] : [`${i} ${code}`]))).toEqual(['3 TARGET_OCCUPIED', '17 TARGET_OCCUPIED']);
+    expect(readFileSync(join(path, 'file 3'), 'utf8')).toBe('');
+    expect(readFileSync(join(path, 'file 39'), 'utf8')).toHaveLength(4);
+  });
 });

@@ -25,7 +25,7 @@ export function freshPath(): string {
   return join(parent, 'target');
 }
 
-type Fields = Partial<Entry> & { readonly name?: Uint8Array };
+export type Fields = Partial<Entry> & { readonly name?: Uint8Array };
 
 export function fileEntry(name: string, size: number, fields: Fields = {}): Entry {
   return { name: utf8(name), type: 'file', mode: 0o644, mtime: MTIME, flags: 0, sizeBytes: size, ...fields };

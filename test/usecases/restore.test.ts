@@ -162,9 +162,9 @@ describe('a restore', () => {
   test('that verifies reports a file that does not hold what was written', async () => {
     const { repository, root, target } = await sample();
     class ForgetfulTarget extends FilesTarget {
-      override writeFile(...[parent, entry, content]: Parameters<FilesTarget['writeFile']>): ReturnType<FilesTarget['writeFile']> {
-        const isHit = Buffer.from(entry.name).toString() === 'small-20';
-        return super.writeFile(parent, entry, isHit ? content.map(bytes => new Uint8Array(bytes.length)) : content);
+      override writeFiles(...[files, content]: Parameters<FilesTarget['writeFiles']>): ReturnType<FilesTarget['writeFiles']> {
+        for (const { entry, start, length } of files) if (Buffer.from(entry.name).toString() === 'small-20') content.fill(0, start, start + length);
+        return super.writeFiles(files, content);
       }
     }
     const report = await restore(repository, new ForgetfulTarget({ path: utf8(target) }), {
