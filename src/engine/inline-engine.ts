@@ -28,8 +28,7 @@ export function createInlineEngine(options: InlineEngineOptions): Engine {
 class InlineEngine implements Engine {
   readonly capacity = 1;
   readonly #options: InlineEngineOptions;
-  readonly #claims = new ClaimTable();
-  readonly #generations = new ClaimGenerations(this.#claims);
+  #generations: ClaimGenerations | undefined;
   #knownChunks: OpenedKnownChunks | undefined;
   #ingest: Ingest | undefined;
   #isIngestEnded = false;
@@ -44,13 +43,15 @@ class InlineEngine implements Engine {
     invariant(this.#ingest === undefined, 'Ingest was begun before');
     const { kernel, native, random, openKnownChunks, openPacks = DEFAULT_OPEN_PACKS } = this.#options;
     this.#knownChunks = await openKnownChunks(setup.index);
+    const claims = new ClaimTable();
+    const generations = this.#generations = new ClaimGenerations(claims);
     this.#ingest = new Ingest(setup, {
       kernel, native, random, openPacks, sink,
       knownChunks: this.#knownChunks,
-      claims: this.#claims,
+      claims,
       takeGrant: () => {
         const grant = setup.grant();
-        this.#generations.granted(grant.pack);
+        generations.granted(grant.pack);
         return grant;
       },
     });
@@ -65,7 +66,7 @@ class InlineEngine implements Engine {
   }
 
   packIndexed(pack: PackNumber): void {
-    this.#generations.indexed(pack);
+    this.#generations?.indexed(pack);
   }
 
   async endIngest(): Promise<void> {

@@ -31,6 +31,7 @@ const MOST_SPARE_GRANTS = 4;
 interface IngestState {
   readonly setup: IngestSetup;
   readonly sink: IngestSink;
+  readonly generations: ClaimGenerations;
   isEnded: boolean;
 }
 
@@ -38,8 +39,6 @@ class PoolEngine implements Engine {
   readonly capacity: number;
   readonly #openPacks: number;
   readonly #workers: readonly PoolWorker[];
-  readonly #claims = new ClaimTable();
-  readonly #generations = new ClaimGenerations(this.#claims);
   /** Jobs for any worker. */
   readonly #waiting: Job[] = [];
   /** Where each stream that has begun is cut. */
@@ -65,11 +64,12 @@ class PoolEngine implements Engine {
 
   async beginIngest(setup: IngestSetup, sink: IngestSink): Promise<void> {
     invariant(this.#ingest === undefined, 'Ingest was begun before');
-    this.#ingest = { setup, sink, isEnded: false };
+    const claims = new ClaimTable();
+    this.#ingest = { setup, sink, generations: new ClaimGenerations(claims), isEnded: false };
     const { grant: _, index, ...parameters } = setup;
     const gear = setup.gear.slice();
     await this.#askAll(() => ({
-      kind: 'begin-ingest', setup: { ...parameters, gear, idKey: setup.idKey.slice() }, index, claims: this.#claims.memory, openPacks: this.#openPacks,
+      kind: 'begin-ingest', setup: { ...parameters, gear, idKey: setup.idKey.slice() }, index, claims: claims.memory, openPacks: this.#openPacks,
     }));
   }
 
@@ -84,7 +84,7 @@ class PoolEngine implements Engine {
   }
 
   packIndexed(pack: PackNumber): void {
-    this.#generations.indexed(pack);
+    this.#ingest?.generations.indexed(pack);
   }
 
   async endIngest(): Promise<void> {
@@ -177,8 +177,9 @@ class PoolEngine implements Engine {
   }
 
   #grant(): PackGrant {
-    const grant = this.#ingestState().setup.grant();
-    this.#generations.granted(grant.pack);
+    const { setup, generations } = this.#ingestState();
+    const grant = setup.grant();
+    generations.granted(grant.pack);
     return grant;
   }
 

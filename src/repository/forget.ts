@@ -21,9 +21,19 @@ export interface ForgetSnapshotOptions extends CallOptions {
 const MAX_REASON_CHARACTERS = 1000;
 const PARALLEL_CALLS = 8;
 
-/** `reason` is for people who look at the repository. Forgetting twice is forgetting once. @throws DENIED without the admin key */
+/** Before anything is changed. @throws DENIED without the admin key, and where nothing may be removed: a marker alone would forget as well */
+export function checkMayForget({ backend, keys }: OpenRepository): void {
+  keys.adminSeed();
+  if (backend.capabilities.canRemove) return;
+  throw new SnapError('DENIED', `Nothing can be removed from the repository at '${backend.location}', so no snapshot can be forgotten or replaced`, {
+    hint: 'Open it without the append-only setting, with credentials that may delete',
+  });
+}
+
+/** `reason` is for people who look at the repository. Forgetting twice is forgetting once. @throws DENIED as `checkMayForget` */
 export async function forgetSnapshot(repository: OpenRepository, id: SnapshotId, reason: string, options: ForgetSnapshotOptions = {}): Promise<void> {
   const { backend, clock, cache } = repository;
+  checkMayForget(repository);
   const record = await readRecord(repository, id, options);
   await placeMarker(repository, id, { reason: reason.slice(0, MAX_REASON_CHARACTERS), createdAt: clock.now(), ...record }, options);
   await backend.remove(snapshotName(id), options);

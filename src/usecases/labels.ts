@@ -5,7 +5,7 @@
 import { SnapError } from '../base/errors.ts';
 import type { SnapshotId } from '../format/ids.ts';
 import type { Snapshot } from '../format/snapshot.ts';
-import { forgetSnapshot } from '../repository/forget.ts';
+import { checkMayForget, forgetSnapshot } from '../repository/forget.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import { isValidNow, type SnapshotRecord } from '../repository/snapshots.ts';
@@ -57,6 +57,7 @@ async function relabel(
 async function replaceRecord(
   repository: OpenRepository, owner: SessionOwner, id: SnapshotId, changed: Snapshot, { signal }: JobContext,
 ): Promise<SnapshotId> {
+  checkMayForget(repository); // the record that is replaced
   const session = await WritingSession.begin(repository, { owner, compressionLevel: 1, discard: false, renews: false, signal });
   try {
     if (!await isValidNow(repository, id, { signal })) throw new SnapError('SNAPSHOT_NOT_FOUND', `Snapshot '${id}' was forgotten in the meantime`);

@@ -4,11 +4,13 @@ import type { Bytes } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import type { CallOptions } from '../../src/backend/backend.ts';
+import { withoutRemove } from '../../src/backend/without-remove.ts';
 import { rotateKeyring } from '../../src/repository/key-rotation.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
+import { changeTags } from '../../src/usecases/labels.ts';
 import { FaultyBackend } from '../support/faulty-backend.ts';
 import { HookedBackend } from '../support/hooked-backend.ts';
-import { backupPath, reopen } from '../support/memory-repository.ts';
+import { backupPath, OWNER, reopen } from '../support/memory-repository.ts';
 import { changeTree, forget, generations, namesBelow, runPrune, storedGenerations } from '../support/prune-jobs.ts';
 import { memoryDirectory, restoreTo } from '../support/read-jobs.ts';
 import { readAllSnapshots } from '../support/read-snapshot.ts';
@@ -73,6 +75,17 @@ describe('a prune', () => {
     expect(await runPrune(repository)).toMatchObject({ isPending: false });
     expect(await readAllSnapshots(await reopen(backend))).toEqual(new Map(ids.slice(1).map(id => [id, contents.get(id)])));
     hooked.assertAllStruck();
+  });
+});
+
+describe('where nothing may be removed', () => {
+  test('a snapshot is neither forgotten nor replaced, and nothing is written before that is said', async () => {
+    const { backend, ids } = await storedGenerations(2);
+    const before = await namesBelow(backend, '');
+    const repository = await reopen(withoutRemove(backend));
+    await expect(forget(repository, ids[0]!)).rejects.toMatchObject({ code: 'DENIED' });
+    await expect(changeTags(repository, OWNER, (await loadSnapshots(repository)).snapshots, { add: ['new'] })).rejects.toMatchObject({ code: 'DENIED' });
+    expect(await namesBelow(backend, '')).toEqual(before);
   });
 });
 

@@ -16,7 +16,7 @@ import { backup } from '../../src/usecases/backup.ts';
 import type { EngineFactory } from '../../src/usecases/ingest-engine.ts';
 import { changeTags } from '../../src/usecases/labels.ts';
 import { addParity } from '../../src/usecases/parity.ts';
-import { prune } from '../../src/usecases/prune.ts';
+import { closePlans, prune } from '../../src/usecases/prune.ts';
 import { repairIndex } from '../../src/usecases/repair-index.ts';
 import { restore } from '../../src/usecases/restore.ts';
 import { rotateKeys } from '../../src/usecases/rotate-keys.ts';
@@ -31,8 +31,7 @@ import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
 import type { SimulatedStore } from './simulated-store.ts';
 import type { Process, World } from './world.ts';
 
-export const JOBS = ['backup', 'forget', 'relabel', 'undelete', 'prune', 'restore', 'verify', 'rotate', 'parity', 'repair'] as const;
-export type Job = (typeof JOBS)[number];
+export type Job = 'backup' | 'forget' | 'relabel' | 'undelete' | 'prune' | 'restore' | 'verify' | 'rotate' | 'parity' | 'repair';
 
 /** What all jobs of one simulation share. */
 export interface Setting {
@@ -67,6 +66,10 @@ export function checkAll(setting: Setting, host: Host, ids: readonly string[]): 
     for (const record of snapshots) await restoreSnapshot(run, record);
     return `restored ${listed.length}`;
   });
+}
+
+export function closeAll(setting: Setting, host: Host): Promise<void> {
+  return runJob(setting, host, 'prune', async ({ repository }) => `closed plans ${(await closePlans(repository)).join(', ')}`);
 }
 
 /** One process of a host. Resolves when it has ended or was killed; errors that its faults explain are its normal end. */

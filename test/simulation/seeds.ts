@@ -24,3 +24,24 @@ export async function expectKept(options: SimulationOptions): Promise<Simulation
 export function groupsOf(first: number, count: number, size: number): { from: number; to: number }[] {
   return Array.from({ length: Math.ceil(count / size) }, (_, i) => ({ from: first + i * size, to: Math.min(first + count, first + (i + 1) * size) - 1 }));
 }
+
+/** What a simulation is for: if one of these never happens, it shows nothing. */
+const EVENTS: Readonly<Record<string, RegExp>> = {
+  'a pack is deleted': / remove packs\//,
+  'a session is revoked': /\/prune#\d+ createIfAbsent snapshots\/\w+ -> created/,
+  'a commit meets its revocation': /\/(?:backup|relabel|undelete)#\d+ createIfAbsent snapshots\/\w+ -> exists/,
+  'a revocation meets the commit': /\/prune#\d+ createIfAbsent snapshots\/\w+ -> exists/,
+  'two prunes want one number': / createIfAbsent gc\/\d+ -> exists/,
+  'a prune meets the sweep of another one': / createIfAbsent gc\/\d+\.sweep -> exists/,
+  'packs are rewritten': / ends: plan \d+, \d+ dropped, [1-9]\d* rewritten/,
+  'a prune has to wait': / rewritten, pending$/,
+  'old gc documents are removed': / remove gc\/\d+\.done/,
+  'index segments are merged': / remove index\//,
+  'what a dead process sent arrives': / \(dead\) /,
+  'a snapshot is brought back': / ends: brought /,
+};
+
+/** How often each event happened. */
+export function countEvents({ trace }: SimulationResult): Map<string, number> {
+  return new Map(Object.entries(EVENTS).map(([name, pattern]) => [name, trace.filter(line => pattern.test(line)).length]));
+}
