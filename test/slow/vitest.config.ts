@@ -7,5 +7,5 @@ readOutputToItsEnd();
 /** Crash loops, disk-full runs, large data. SNAP_SLOW_ROUNDS multiplies the number of rounds (default 1). */
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
-  test: { include: ['test/slow/**/*.test.ts'], pool: 'forks', maxWorkers: 1, testTimeout: 900_000 },
+  test: { include: ['test/slow/**/*.test.ts'], pool: 'forks', maxWorkers: 2, testTimeout: 900_000 },
 });
