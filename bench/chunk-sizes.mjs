@@ -21,7 +21,7 @@ import { createFastKernel } from '../dist/kernel/fast.js';
 import { createRepository } from '../dist/repository/create-repository.js';
 import { openRepository } from '../dist/repository/open-repository.js';
 import { openFileTree } from '../dist/sources/files.js';
-import { backup } from '../dist/usecases/backup.js';
+import { backup } from '../dist/usecases/backup/backup.js';
 
 const KiB = 1024;
 const SETS = [[16, 64, 256], [32, 128, 512], [64, 256, 1024], [128, 512, 2048], [256, 1024, 4096], [512, 2048, 8192]];

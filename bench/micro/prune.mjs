@@ -18,8 +18,8 @@ import { fileURLToPath } from 'node:url';
 import { openLmdbCache } from '../../dist/cache/lmdb-cache.js';
 import { loadPackView } from '../../dist/repository/pack-view.js';
 import { FindingList } from '../../dist/usecases/findings.js';
-import { Mark } from '../../dist/usecases/mark.js';
-import { planPrune } from '../../dist/usecases/prune-plan.js';
+import { Mark } from '../../dist/usecases/reach/mark.js';
+import { planPrune } from '../../dist/usecases/prune/prune-plan.js';
 
 const MiB = 1024 * 1024;
 const SEGMENT_RECORDS = 400_000;

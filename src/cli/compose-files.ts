@@ -7,8 +7,8 @@ import { createArchiveWriter } from '../targets/archive.ts';
 import { FilesTarget } from '../targets/files.ts';
 import { writeToStream } from '../targets/stream.ts';
 import type { TreeTarget } from '../targets/target.ts';
-import type { LiveFile } from '../usecases/diff-live.ts';
-import type { PathMatcher } from '../usecases/selection.ts';
+import type { LiveFile } from '../usecases/browse/diff-live.ts';
+import type { PathMatcher } from '../usecases/restore/selection.ts';
 import { rawBytes } from './raw-arguments.ts';
 
 const SLASH = 0x2f;

@@ -22,7 +22,7 @@ import type { SessionOwner } from '../repository/registration.ts';
 import { resolvePath } from '../sources/raw-path.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { EngineFactory } from '../usecases/ingest-engine.ts';
-import type { PruneOptions } from '../usecases/prune.ts';
+import type { PruneOptions } from '../usecases/prune/prune.ts';
 import type { FlagSet } from './flag.ts';
 import { hostIdentity } from './host-identity.ts';
 import { repositoryLocation } from './location.ts';

@@ -2,8 +2,8 @@
 import { formatCount, formatDuration, formatSize } from '../base/units.ts';
 import type { Finding, HitFile, SnapEvent } from '../usecases/events.ts';
 import type { TestRestoreReport, VerifyReport } from '../usecases/reports.ts';
-import { coveredShare, type Coverage } from '../usecases/verify-coverage.ts';
-import { CONFIDENCE, type SampleStatement } from '../usecases/verify-sample.ts';
+import { coveredShare, type Coverage } from '../usecases/verify/verify-coverage.ts';
+import { CONFIDENCE, type SampleStatement } from '../usecases/verify/verify-sample.ts';
 import { exitCodeOfResult, resultOf } from './outcome.ts';
 import { jsonTime, shortId } from './printable.ts';
 import type { JsonMessage } from './json-message.ts';

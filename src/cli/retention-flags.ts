@@ -9,9 +9,9 @@
 import { SnapError } from '../base/errors.ts';
 import { formatSize, parseSize } from '../base/units.ts';
 import { SNAPSHOT_KINDS, type SnapshotKind } from '../format/snapshot.ts';
-import { formatCalendarDuration, parseCalendarDuration, PERIODS } from '../usecases/calendar.ts';
-import { hasRules, type KeepRules } from '../usecases/keep-rules.ts';
-import { DEFAULT_MAX_BYTES, DEFAULT_POLICY, GROUP_KEYS, type GroupKey, type RetentionPolicy } from '../usecases/retention-policy.ts';
+import { formatCalendarDuration, parseCalendarDuration, PERIODS } from '../usecases/retention/calendar.ts';
+import { hasRules, type KeepRules } from '../usecases/retention/keep-rules.ts';
+import { DEFAULT_MAX_BYTES, DEFAULT_POLICY, GROUP_KEYS, type GroupKey, type RetentionPolicy } from '../usecases/retention/retention-policy.ts';
 import { list, valued, type Flag, type ValuesOf } from './flag.ts';
 import { tagsOf } from './verbs/tags.ts';
 

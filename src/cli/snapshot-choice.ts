@@ -2,7 +2,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import { SnapError } from '../base/errors.ts';
 import type { JobContext } from '../usecases/events.ts';
-import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/select-snapshots.ts';
+import { listSnapshots, resolveSnapshot, splitSnapshotPath, type SnapshotFilter } from '../usecases/reading/select-snapshots.ts';
 import type { OpenRepository, SnapshotRecord } from './compose.ts';
 import { absolutePath } from './compose.ts';
 import type { FilterValues } from './flags.ts';

@@ -1,8 +1,8 @@
 /** Reads how deep a check looks and which part of the data it reads. */
 import { SnapError } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
-import { VERIFY_LEVELS, type VerifyLevel } from '../usecases/verify-levels.ts';
-import type { DataSample } from '../usecases/verify-sample.ts';
+import { VERIFY_LEVELS, type VerifyLevel } from '../usecases/verify/verify-levels.ts';
+import type { DataSample } from '../usecases/verify/verify-sample.ts';
 
 /** `0` to `4`, or the word for it. @throws USAGE */
 export function parseLevel(text: string): VerifyLevel {

@@ -2,9 +2,9 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { SnapErrorCode } from '../base/errors.ts';
 import type { Finding } from './events.ts';
-import type { Coverage } from './verify-coverage.ts';
-import type { VerifyLevel } from './verify-levels.ts';
-import type { SampleStatement } from './verify-sample.ts';
+import type { Coverage } from './verify/verify-coverage.ts';
+import type { VerifyLevel } from './verify/verify-levels.ts';
+import type { SampleStatement } from './verify/verify-sample.ts';
 
 export type Status = 'complete' | 'partial' | 'failed';
 

@@ -4,7 +4,7 @@ import { rotateKeyring } from '../repository/key-rotation.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import { establishView } from '../repository/session-view.ts';
 import type { JobContext } from './events.ts';
-import { prune, type PruneOptions } from './prune.ts';
+import { prune, type PruneOptions } from './prune/prune.ts';
 import type { PruneReport } from './reports.ts';
 
 export interface RotateOptions extends Pick<PruneOptions, 'owner' | 'graceMs' | 'waitMs' | 'isProcessAlive'> {

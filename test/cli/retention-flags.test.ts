@@ -3,8 +3,8 @@ import { parseConfigFile } from '../../src/cli/config-file.ts';
 import { policyOf, RETENTION_FLAGS, type ChosenPolicy } from '../../src/cli/retention-flags.ts';
 import { resolveFlags } from '../../src/cli/settings.ts';
 import { VERBS } from '../../src/cli/verbs.ts';
-import { parseCalendarDuration } from '../../src/usecases/calendar.ts';
-import { DEFAULT_MAX_BYTES, DEFAULT_POLICY } from '../../src/usecases/retention-policy.ts';
+import { parseCalendarDuration } from '../../src/usecases/retention/calendar.ts';
+import { DEFAULT_MAX_BYTES, DEFAULT_POLICY } from '../../src/usecases/retention/retention-policy.ts';
 
 interface Origins {
   readonly given?: Readonly<Record<string, readonly string[]>>;

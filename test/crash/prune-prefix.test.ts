@@ -5,7 +5,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/ambient.ts';
 import { listPacks } from '../../src/repository/session-view.ts';
-import { verify } from '../../src/usecases/verify.ts';
+import { verify } from '../../src/usecases/verify/verify.ts';
 import { engines, memoryBackend, OWNER, reopen } from '../support/memory-repository.ts';
 import { forget, generations, packBytes, runPrune } from '../support/prune-jobs.ts';
 import { readAllSnapshots, type SnapshotContent } from '../support/read-snapshot.ts';

@@ -35,7 +35,7 @@ import { PackReader } from '../../src/repository/pack-reader.ts';
 import { tableOptions } from '../../src/repository/pack-tables.ts';
 import { toSegmentContent } from '../../src/repository/segment-content.ts';
 import { establishView } from '../../src/repository/session-view.ts';
-import { decodeRecord, encodeRecord } from '../../src/usecases/directory-records.ts';
+import { decodeRecord, encodeRecord } from '../../src/usecases/backup/directory-records.ts';
 import { goldenBackend, goldenCredential, goldenRecord } from '../support/golden.ts';
 import { kernel, OWNER } from '../support/memory-repository.ts';
 

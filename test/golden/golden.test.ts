@@ -10,7 +10,7 @@ import { openMemoryCache } from '../../src/cache/memory-cache.ts';
 import { openRepository } from '../../src/repository/open-repository.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
-import { verify } from '../../src/usecases/verify.ts';
+import { verify } from '../../src/usecases/verify/verify.ts';
 import { describeTree } from '../support/describe-tree.ts';
 import { digestsBelow, GOLDEN_NAMES, goldenBackend, goldenCredential, goldenFolder, goldenRecord, type GoldenName, type GoldenRecord } from '../support/golden.ts';
 import { backupPath, engines, kernel, OWNER } from '../support/memory-repository.ts';

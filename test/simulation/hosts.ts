@@ -2,7 +2,7 @@
 import type { Bytes } from '../../src/base/bytes.ts';
 import { parseHostId } from '../../src/format/ids.ts';
 import type { SessionOwner } from '../../src/repository/registration.ts';
-import type { PruneLimits } from '../../src/usecases/prune-plan.ts';
+import type { PruneLimits } from '../../src/usecases/prune/prune-plan.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { MemoryTree } from './memory-files.ts';
 import { RewindableCache } from './rewindable-cache.ts';

@@ -22,8 +22,8 @@ import { openRepository } from '../../src/repository/open-repository.ts';
 import type { Credential, OpenRepository } from '../../src/repository/opened-repository.ts';
 import type { SessionOwner } from '../../src/repository/registration.ts';
 import { openFileTree, type FileTreeOptions } from '../../src/sources/files.ts';
-import { backup } from '../../src/usecases/backup.ts';
-import type { BackupOptions } from '../../src/usecases/backup-run.ts';
+import { backup } from '../../src/usecases/backup/backup.ts';
+import type { BackupOptions } from '../../src/usecases/backup/backup-run.ts';
 import type { JobContext } from '../../src/usecases/events.ts';
 import type { BackupReport } from '../../src/usecases/reports.ts';
 

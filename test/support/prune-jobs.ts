@@ -9,7 +9,7 @@ import type { SnapshotId } from '../../src/format/ids.ts';
 import { forgetSnapshot } from '../../src/repository/forget.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import type { JobContext } from '../../src/usecases/events.ts';
-import { prune, type PruneOptions } from '../../src/usecases/prune.ts';
+import { prune, type PruneOptions } from '../../src/usecases/prune/prune.ts';
 import type { PruneReport } from '../../src/usecases/reports.ts';
 import { backupPath, makeRepository, memoryBackend, OWNER, reopen, SMALL_CHUNKS, type TestEnvironment } from './memory-repository.ts';
 import { memoryDirectory } from './read-jobs.ts';

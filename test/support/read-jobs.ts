@@ -15,10 +15,10 @@ import { WritingSession } from '../../src/repository/writing-session.ts';
 import { FilesTarget } from '../../src/targets/files.ts';
 import type { JobContext } from '../../src/usecases/events.ts';
 import type { RestoreReport } from '../../src/usecases/reports.ts';
-import { restore } from '../../src/usecases/restore.ts';
-import type { RestoreOptions } from '../../src/usecases/restore-options.ts';
-import { resolveSnapshot } from '../../src/usecases/select-snapshots.ts';
-import { SnapshotTree } from '../../src/usecases/snapshot-tree.ts';
+import { restore } from '../../src/usecases/restore/restore.ts';
+import type { RestoreOptions } from '../../src/usecases/restore/restore-options.ts';
+import { resolveSnapshot } from '../../src/usecases/reading/select-snapshots.ts';
+import { SnapshotTree } from '../../src/usecases/reading/snapshot-tree.ts';
 import { engines, OWNER } from './memory-repository.ts';
 
 const MEMORY = '/dev/shm';

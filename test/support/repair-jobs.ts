@@ -2,11 +2,11 @@
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import type { Finding, JobContext, RepairStep } from '../../src/usecases/events.ts';
-import { repairIndex, type RepairIndexOptions } from '../../src/usecases/repair-index.ts';
-import { repairPacks, type RepairPacksOptions } from '../../src/usecases/repair-packs.ts';
-import { repairSnapshots, type RepairSnapshotsOptions } from '../../src/usecases/repair-snapshots.ts';
+import { repairIndex, type RepairIndexOptions } from '../../src/usecases/repair/repair-index.ts';
+import { repairPacks, type RepairPacksOptions } from '../../src/usecases/repair/repair-packs.ts';
+import { repairSnapshots, type RepairSnapshotsOptions } from '../../src/usecases/repair/repair-snapshots.ts';
 import type { RepairReport, VerifyReport } from '../../src/usecases/reports.ts';
-import { verify } from '../../src/usecases/verify.ts';
+import { verify } from '../../src/usecases/verify/verify.ts';
 import { engines, OWNER } from './memory-repository.ts';
 
 export function runRepairIndex(repository: OpenRepository, changes: Partial<RepairIndexOptions> = {}, context: JobContext = {}): Promise<RepairReport> {

@@ -6,7 +6,7 @@ import { PREFIXES } from '../../src/format/object-names.ts';
 import type { OpenRepository } from '../../src/repository/opened-repository.ts';
 import type { Finding, JobContext } from '../../src/usecases/events.ts';
 import type { VerifyReport } from '../../src/usecases/reports.ts';
-import { verify, type VerifyOptions } from '../../src/usecases/verify.ts';
+import { verify, type VerifyOptions } from '../../src/usecases/verify/verify.ts';
 import { backupPath, engines, makeRepository, memoryBackend, OWNER, reopen, SMALL_CHUNKS, temporaryDirectory, type TestEnvironment } from './memory-repository.ts';
 import { SeededRandom } from './seeded-random.ts';
 

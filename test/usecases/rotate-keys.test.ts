@@ -15,7 +15,7 @@ import { openRepository } from '../../src/repository/open-repository.ts';
 import type { Credential, OpenRepository } from '../../src/repository/opened-repository.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { rotateKeys } from '../../src/usecases/rotate-keys.ts';
-import { verify } from '../../src/usecases/verify.ts';
+import { verify } from '../../src/usecases/verify/verify.ts';
 import { FaultyBackend } from '../support/faulty-backend.ts';
 import { backupPath, engines, kernel, makeRepository, memoryBackend, OWNER, reopen, temporaryDirectory } from '../support/memory-repository.ts';
 import { replaced } from '../support/parity-sample.ts';

@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { SnapError } from '../../base/errors.ts';
 import { parsePackId, parseSnapshotId, type PackId } from '../../format/ids.ts';
-import type { BackupOptions } from '../../usecases/backup-run.ts';
+import type { BackupOptions } from '../../usecases/backup/backup-run.ts';
 import type { JobContext } from '../../usecases/events.ts';
-import type { ValidateOptions } from '../../usecases/validate-backup.ts';
+import type { ValidateOptions } from '../../usecases/backup/validate-backup.ts';
 import { engineFactory, sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
 import { chooseSource } from '../compose-source.ts';
 import type { BACKUP_FLAGS } from '../flags.ts';
@@ -19,7 +19,7 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
   const series = flags.series ?? defaultSeries(flags.host ?? hostname(), named);
   if (source.kind === 'tree') await source.open({ signal: context.signal });
   // Opening the repository mostly waits for the password to be stretched; the walk uses that time, and so does loading the rest.
-  const loading = import('../../usecases/backup.ts');
+  const loading = import('../../usecases/backup/backup.ts');
   const [result] = await Promise.all([
     withRepository(context, job.context, async repository => {
       const { backup } = await loading;
@@ -46,7 +46,7 @@ async function validate(
 ): Promise<Result> {
   job.note('Reading back what was written');
   job.begin();
-  const { validateBackup } = await import('../../usecases/validate-backup.ts');
+  const { validateBackup } = await import('../../usecases/backup/validate-backup.ts');
   const options = { engines: engineFactory(context.flags.readConcurrency), owner: sessionOwner(context), ...written };
   return job.show(await validateBackup(repository, options, job.context));
 }

@@ -1,9 +1,9 @@
 import { lstatSync } from 'node:fs';
 import { SnapError } from '../../base/errors.ts';
 import { formatCount } from '../../base/units.ts';
-import type { SnapshotPart } from '../../usecases/browsing.ts';
-import { diffSnapshots, type Change, type Difference } from '../../usecases/diff.ts';
-import { diffLive } from '../../usecases/diff-live.ts';
+import type { SnapshotPart } from '../../usecases/browse/browsing.ts';
+import { diffSnapshots, type Change, type Difference } from '../../usecases/browse/diff.ts';
+import { diffLive } from '../../usecases/browse/diff-live.ts';
 import { sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
 import { openLiveFile } from '../compose-files.ts';
 import { treeSource } from '../compose-source.ts';

@@ -5,7 +5,7 @@ import { systemRandom } from '../../base/ambient.ts';
 import { toHex } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
 import { formatCount, formatSize } from '../../base/units.ts';
-import { dump, type DumpReport, type DumpSink } from '../../usecases/dump.ts';
+import { dump, type DumpReport, type DumpSink } from '../../usecases/browse/dump.ts';
 import { engineFactory, sessionOwner, withRepository } from '../compose.ts';
 import { createArchiveWriter, writeToStream } from '../compose-files.ts';
 import type { DUMP_FLAGS } from '../flags.ts';

@@ -1,5 +1,5 @@
 import type { EntryType } from '../../format/entry.ts';
-import { findEntries, type FindOptions, type FoundEntry } from '../../usecases/find-entries.ts';
+import { findEntries, type FindOptions, type FoundEntry } from '../../usecases/browse/find-entries.ts';
 import { sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
 import { entryMatcher } from '../compose-files.ts';
 import { entryFields, entryName, longLine } from '../describe-entry.ts';

@@ -1,6 +1,6 @@
 import { parseSnapshotId } from '../../format/ids.ts';
-import { forgetByPolicy, forgetNamed, forgetRefused } from '../../usecases/forget.ts';
-import { prune } from '../../usecases/prune.ts';
+import { forgetByPolicy, forgetNamed, forgetRefused } from '../../usecases/retention/forget.ts';
+import { prune } from '../../usecases/prune/prune.ts';
 import type { ForgetReport } from '../../usecases/reports.ts';
 import { sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
 import { runJob, worst, type Job } from '../job.ts';

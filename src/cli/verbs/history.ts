@@ -1,7 +1,7 @@
 import type { Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
-import { history, type Version } from '../../usecases/history.ts';
+import { history, type Version } from '../../usecases/browse/history.ts';
 import { absolutePath, sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
 import { entryFields } from '../describe-entry.ts';
 import type { HISTORY_FLAGS } from '../flags.ts';

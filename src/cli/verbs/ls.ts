@@ -1,5 +1,5 @@
 import { SnapError } from '../../base/errors.ts';
-import { listTree } from '../../usecases/list-tree.ts';
+import { listTree } from '../../usecases/browse/list-tree.ts';
 import { sessionOwner, withRepository } from '../compose.ts';
 import { entryFields, entryName, longLine } from '../describe-entry.ts';
 import { snapshotMessage } from '../describe-snapshot.ts';

@@ -1,4 +1,4 @@
-import { closePlans, prune, type PruneOptions } from '../../usecases/prune.ts';
+import { closePlans, prune, type PruneOptions } from '../../usecases/prune/prune.ts';
 import { pruneDefaults, withRepository, type Surroundings } from '../compose.ts';
 import { runJob, worst } from '../job.ts';
 import type { PRUNE_FLAGS, SpaceValues } from '../upkeep-flags.ts';

@@ -1,9 +1,9 @@
 import { SnapError } from '../../base/errors.ts';
 import { isIdText, parseSnapshotId, type SnapshotId } from '../../format/ids.ts';
-import type { PackChoice } from '../../usecases/damaged-packs.ts';
-import { repairIndex } from '../../usecases/repair-index.ts';
-import { emptyQuarantine, repairPacks } from '../../usecases/repair-packs.ts';
-import { repairSnapshots } from '../../usecases/repair-snapshots.ts';
+import type { PackChoice } from '../../usecases/repair/damaged-packs.ts';
+import { repairIndex } from '../../usecases/repair/repair-index.ts';
+import { emptyQuarantine, repairPacks } from '../../usecases/repair/repair-packs.ts';
+import { repairSnapshots } from '../../usecases/repair/repair-snapshots.ts';
 import { engineFactory, sessionOwner, withOtherRepository, withRepository, type OpenRepository } from '../compose.ts';
 import { runJob, type Job } from '../job.ts';
 import type { Result } from '../outcome.ts';

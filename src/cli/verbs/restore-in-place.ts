@@ -2,8 +2,8 @@
 import { lstatSync } from 'node:fs';
 import type { Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
-import { backup } from '../../usecases/backup.ts';
-import type { PathMatcher } from '../../usecases/selection.ts';
+import { backup } from '../../usecases/backup/backup.ts';
+import type { PathMatcher } from '../../usecases/restore/selection.ts';
 import { engineFactory, sessionOwner, type OpenRepository, type SnapshotRecord } from '../compose.ts';
 import { onlyPath } from '../compose-files.ts';
 import { treeSource } from '../compose-source.ts';

@@ -1,7 +1,7 @@
 import { utf8, type Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
-import { restore } from '../../usecases/restore.ts';
-import type { RestoreOptions } from '../../usecases/restore-options.ts';
+import { restore } from '../../usecases/restore/restore.ts';
+import type { RestoreOptions } from '../../usecases/restore/restore-options.ts';
 import { absolutePath, engineFactory, sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
 import { filesTarget, pathMatcher } from '../compose-files.ts';
 import type { RESTORE_FLAGS } from '../flags.ts';

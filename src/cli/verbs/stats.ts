@@ -1,4 +1,4 @@
-import { stats } from '../../usecases/stats.ts';
+import { stats } from '../../usecases/browse/stats.ts';
 import { sessionOwner, withRepository } from '../compose.ts';
 import type { STATS_FLAGS } from '../flags.ts';
 import { runJob, worst } from '../job.ts';

@@ -1,5 +1,5 @@
 import { SnapError } from '../../base/errors.ts';
-import { listForgotten, undelete, type BroughtBack, type Restorable } from '../../usecases/undelete.ts';
+import { listForgotten, undelete, type BroughtBack, type Restorable } from '../../usecases/retention/undelete.ts';
 import { sessionOwner, withRepository } from '../compose.ts';
 import type { FILTER_FLAGS } from '../flags.ts';
 import { runJob } from '../job.ts';

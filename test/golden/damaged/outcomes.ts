@@ -8,7 +8,7 @@ import { MemoryBackend, type MemoryState } from '../../../src/backend/memory.ts'
 import { exitCodeOfError, exitCodeOfResult, failureOf, resultOf } from '../../../src/cli/outcome.ts';
 import type { Finding } from '../../../src/usecases/events.ts';
 import type { BackupReport, RepairReport, RestoreReport, VerifyReport } from '../../../src/usecases/reports.ts';
-import { verify } from '../../../src/usecases/verify.ts';
+import { verify } from '../../../src/usecases/verify/verify.ts';
 import { goldenRecord } from '../../support/golden.ts';
 import { backupPath, engines, OWNER } from '../../support/memory-repository.ts';
 import { restoreTo } from '../../support/read-jobs.ts';

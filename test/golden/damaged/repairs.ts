@@ -7,7 +7,7 @@ import type { OpenRepository } from '../../../src/repository/opened-repository.t
 import { establishView } from '../../../src/repository/session-view.ts';
 import { loadSnapshots } from '../../../src/repository/snapshots.ts';
 import type { RepairReport, VerifyReport } from '../../../src/usecases/reports.ts';
-import { verify, type VerifyOptions } from '../../../src/usecases/verify.ts';
+import { verify, type VerifyOptions } from '../../../src/usecases/verify/verify.ts';
 import { backupPath, engines, OWNER } from '../../support/memory-repository.ts';
 import { readableFiles, type ReadableFiles } from '../../support/read-snapshot.ts';
 import { damages, runRepairIndex, runRepairPacks, runRepairSnapshots } from '../../support/repair-jobs.ts';

@@ -15,10 +15,10 @@ import type { OpenRepository } from '../../../src/repository/opened-repository.t
 import { establishView } from '../../../src/repository/session-view.ts';
 import { loadSnapshots, type SnapshotRecord } from '../../../src/repository/snapshots.ts';
 import { compilePatterns } from '../../../src/sources/path-patterns.ts';
-import type { PathMatcher } from '../../../src/usecases/selection.ts';
+import type { PathMatcher } from '../../../src/usecases/restore/selection.ts';
 import { goldenBackend, goldenCredential, goldenRecord, goldenState } from '../../support/golden.ts';
 import { addParity } from '../../../src/usecases/parity.ts';
-import { verify } from '../../../src/usecases/verify.ts';
+import { verify } from '../../../src/usecases/verify/verify.ts';
 import { backupPath, engines, kernel, OWNER } from '../../support/memory-repository.ts';
 import { restoreTo } from '../../support/read-jobs.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatCalendarDuration, isZero, momentBefore, parseCalendarDuration, periodOf } from '../../../src/usecases/calendar.ts';
+import { formatCalendarDuration, isZero, momentBefore, parseCalendarDuration, periodOf } from '../../../src/usecases/retention/calendar.ts';
 import { UTC, zoneOf } from './zones.ts';
 
 const BERLIN = zoneOf('Europe/Berlin');

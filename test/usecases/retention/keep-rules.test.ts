@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PERIODS, parseCalendarDuration, type CalendarDuration, type Period } from '../../../src/usecases/calendar.ts';
-import { applyRules, hasRules, NO_RULES, type Candidate, type KeepRules } from '../../../src/usecases/keep-rules.ts';
+import { PERIODS, parseCalendarDuration, type CalendarDuration, type Period } from '../../../src/usecases/retention/calendar.ts';
+import { applyRules, hasRules, NO_RULES, type Candidate, type KeepRules } from '../../../src/usecases/retention/keep-rules.ts';
 import { UTC, zoneOf } from './zones.ts';
 
 const NOW = Date.UTC(2026, 0, 1);

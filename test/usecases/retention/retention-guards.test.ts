@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SnapshotRecord } from '../../../src/repository/snapshots.ts';
-import { findObjections, type GuardOptions } from '../../../src/usecases/retention-guards.ts';
-import type { Decision, DecisionGroup } from '../../../src/usecases/retention-policy.ts';
+import { findObjections, type GuardOptions } from '../../../src/usecases/retention/retention-guards.ts';
+import type { Decision, DecisionGroup } from '../../../src/usecases/retention/retention-policy.ts';
 import { numberOf, sketches, type RecordSketch } from './records.ts';
 
 const DAY = 86_400_000;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { SnapshotRecord } from '../../../src/repository/snapshots.ts';
-import { parseCalendarDuration } from '../../../src/usecases/calendar.ts';
-import { NO_RULES, type KeepRules } from '../../../src/usecases/keep-rules.ts';
-import { decide, DEFAULT_POLICY, fitsStorageTime, timeOf, type Decision, type RetentionPolicy } from '../../../src/usecases/retention-policy.ts';
+import { parseCalendarDuration } from '../../../src/usecases/retention/calendar.ts';
+import { NO_RULES, type KeepRules } from '../../../src/usecases/retention/keep-rules.ts';
+import { decide, DEFAULT_POLICY, fitsStorageTime, timeOf, type Decision, type RetentionPolicy } from '../../../src/usecases/retention/retention-policy.ts';
 import { numberOf, sketch, sketches, type RecordSketch } from './records.ts';
 import { UTC } from './zones.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Decision } from '../../../src/usecases/retention-policy.ts';
-import { fitToSize, OVER_LIMIT } from '../../../src/usecases/retention-size.ts';
+import type { Decision } from '../../../src/usecases/retention/retention-policy.ts';
+import { fitToSize, OVER_LIMIT } from '../../../src/usecases/retention/retention-size.ts';
 import { numberOf, sketch } from './records.ts';
 
 interface Item {

@@ -1,5 +1,5 @@
 /** Offsets of local time, for tests that must not depend on the zone of the machine. */
-import type { ZoneOffset } from '../../../src/usecases/calendar.ts';
+import type { ZoneOffset } from '../../../src/usecases/retention/calendar.ts';
 
 export const UTC: ZoneOffset = () => 0;
 
