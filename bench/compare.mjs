@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** Compares snap with restic and BorgBackup: whole processes, interleaved, medians. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { changeTree, changingTree, insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
@@ -90,10 +90,13 @@ async function filled(tool, path) {
   await must(tool, tool.backup(path));
 }
 
-// A new folder for every restore, and none removed before the end: ext4 looks long for free inodes after many were freed.
+// A new folder for every restore, and on a disk none removed before the end: ext4 looks long for free inodes after many were freed.
+// In memory there is no room for all of them.
+const TMPFS_MAGIC = 0x01021994;
 const targets = join(options.place, 'targets');
 let target;
 function newTarget() {
+  if (statfsSync(options.place).type === TMPFS_MAGIC) rmSync(targets, { recursive: true, force: true });
   mkdirSync(targets, { recursive: true });
   target = mkdtempSync(join(targets, 'target-'));
 }

@@ -14,18 +14,20 @@ import { findWrongChunks } from '../engine/frame-chunks.ts';
 import { corrupt } from '../format/decode-error.ts';
 import { decodePayload, encodeFramePrefix, FrameCipher } from '../format/frame.ts';
 import { CHUNK_ID_BYTES, type SessionId } from '../format/ids.ts';
-import { packName } from '../format/object-names.ts';
+import { packName, type PackType } from '../format/object-names.ts';
 import { firstChunks, indexFrames, TABLE_CHUNK_BYTES, tableFrameAt, type PackTable, type TableFrame } from '../format/pack-table.ts';
 import { isUnreadable } from './damage.ts';
 import { IndexWriter } from './index-writer.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { PackAssembler, type PackWritten } from './pack-assembler.ts';
 import { readPackTable } from './pack-tables.ts';
-import { ReplacementPacks } from './replacement-packs.ts';
+import { PackFiller } from './pack-filler.ts';
 
 /** Frames between wanted ones are read with them when the gap is at most this; one read is at most so long, unless one frame is longer. */
 const MAX_GAP_BYTES = MiB / 2;
 const MAX_READ_BYTES = 4 * MiB;
+/** Only chunks from frames that lose some of them are compressed again; a little better than new data, since they have stayed so long. */
+const COMPRESSION_LEVEL = 3;
 
 export interface RepackOptions extends CallOptions {
   /** Stands in the new packs as the session that wrote them. */
@@ -62,7 +64,9 @@ export async function repack(repository: OpenRepository, packs: readonly PackRec
   const moved: PackRecord[] = [];
   const damaged: { pack: PackRecord; error: SnapError }[] = [];
   try {
-    const target = new ReplacementPacks(repository, assembler);
+    const target: Target = {
+      assembler, data: new PackFiller(repository, assembler, 'data', COMPRESSION_LEVEL), tree: new PackFiller(repository, assembler, 'tree', COMPRESSION_LEVEL),
+    };
     for (const pack of packs) {
       throwIfAborted(options.signal);
       try {
@@ -73,7 +77,8 @@ export async function repack(repository: OpenRepository, packs: readonly PackRec
         damaged.push({ pack, error });
       }
     }
-    target.finish();
+    target.data.finish();
+    target.tree.finish();
     await assembler.finish();
     if (!options.discard) await index.flush();
   } catch (error) {
@@ -89,14 +94,17 @@ interface Frame extends TableFrame {
   readonly number: number;
 }
 
+/** Where it goes: one open pack of each type. */
+type Target = Readonly<Record<PackType, PackFiller>> & { readonly assembler: PackAssembler };
+
 /** Moves what is needed of one pack. */
 class PackMove {
   readonly #repository: OpenRepository;
   readonly #record: PackRecord;
-  readonly #target: ReplacementPacks;
+  readonly #target: Target;
   readonly #options: RepackOptions;
 
-  constructor(repository: OpenRepository, record: PackRecord, target: ReplacementPacks, options: RepackOptions) {
+  constructor(repository: OpenRepository, record: PackRecord, target: Target, options: RepackOptions) {
     this.#repository = repository;
     this.#record = record;
     this.#target = target;
@@ -119,7 +127,7 @@ class PackMove {
         this.#moveFrame(frame, cipher, stored.subarray(frame.offset - start, frame.offset - start + frame.storedLength), chunks, live[frame.number]!);
       }
       releaseMemory([stored]);
-      await this.#target.backPressure();
+      await this.#target.assembler.backPressure();
       this.#options.onRead?.(length);
     }
   }
@@ -130,9 +138,10 @@ class PackMove {
     const content = payload === undefined ? undefined : decodePayload(kernel, frame, payload);
     if (payload === undefined || content === undefined) throw this.#frameIsBad(frame, payload === undefined ? 'its seal does not match' : 'its content does not have the raw length');
     const places = this.#placesOf(frame, chunks);
-    const wrong = new Set(findWrongChunks(this.#target.hasherOf(this.#record.type), content, chunks));
+    const target = this.#target[this.#record.type];
+    const wrong = new Set(findWrongChunks(target.hasher, content, chunks));
     const isWhole = liveChunks === frame.chunkCount;
-    if (isWhole && wrong.size === 0) this.#target.addWhole(this.#record.type, frame, payload, chunks);
+    if (isWhole && wrong.size === 0) target.addWhole(frame, payload, chunks);
     else this.#moveChunks(frame, content.slice(), chunks, places, wrong, liveChunks); // the decompressor uses its buffer again for what is sealed meanwhile
     releaseMemory([payload]);
   }
@@ -143,7 +152,7 @@ class PackMove {
       if (!this.#options.isLive(place)) continue;
       if (wrong.has(i)) throw this.#frameIsBad(frame, 'a chunk in it does not match its ID');
       const id = chunks.subarray(i * TABLE_CHUNK_BYTES, i * TABLE_CHUNK_BYTES + CHUNK_ID_BYTES);
-      this.#target.addChunk(this.#record.type, id, content.subarray(place.offset, place.offset + place.length));
+      this.#target[this.#record.type].add(id, content.subarray(place.offset, place.offset + place.length));
       moved++;
     }
     invariant(moved === liveChunks, `${moved} chunks of frame ${frame.number} were moved instead of ${liveChunks}`);

@@ -14,7 +14,7 @@ import { loadLedger } from '../../repository/ledger.ts';
 import { loadPackView, type PackView } from '../../repository/pack-view.ts';
 import { readPackTable } from '../../repository/pack-tables.ts';
 import { repack, type RepackResult } from '../../repository/repack.ts';
-import { PACK_TARGET_BYTES } from '../../repository/replacement-packs.ts';
+import { PACK_TARGET_BYTES } from '../../repository/pack-filler.ts';
 import type { ListedPack } from '../../repository/session-view.ts';
 import type { ListedSession } from '../../repository/sessions.ts';
 import { Mark, type CopyRules } from '../reach/mark.ts';
