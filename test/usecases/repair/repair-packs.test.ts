@@ -226,7 +226,9 @@ describe('the next backup after repair packs', () => {
 
   test('says that it brought content back which older snapshots lack', async () => {
     const all = await sample();
-    const later = { ...await reopen(all.backend), clock: { ...systemClock, now: () => systemClock.now() + 60_000 } };
+    // The files are younger than two seconds, so that a backup at this moment would not take them over the next time.
+    const nowPair = (): [seconds: number, nanoseconds: number] => [systemClock.nowPair()[0] + 60, 0];
+    const later = { ...await reopen(all.backend), clock: { ...systemClock, now: () => systemClock.now() + 60_000, nowPair } };
     const backup = async (): Promise<unknown> => {
       const events: SnapEvent[] = [];
       await backupPath(later, all.root, {}, { onEvent: event => events.push(event) });
