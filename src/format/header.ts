@@ -31,6 +31,7 @@ export const OBJECT_TYPES = {
   rejected: 29,
   parity: 30,
   ledger: 31,
+  replica: 32,
 } as const;
 
 export type ObjectType = (typeof OBJECT_TYPES)[keyof typeof OBJECT_TYPES];
@@ -59,7 +60,7 @@ const MAGIC_OBJECT = 0x626f_6e73; // "snob"
 const TYPE_NAMES: ReadonlyMap<number, string> = new Map([
   [1, 'data pack'], [2, 'tree pack'], [16, 'config'], [17, 'key slot'], [18, 'keyring'], [19, 'index segment'], [20, 'snapshot'],
   [21, 'tombstone'], [22, 'forgotten marker'], [23, 'session'], [24, 'heartbeat'], [25, 'gc plan'], [26, 'gc sweep'],
-  [27, 'gc done'], [28, 'revoked marker'], [29, 'rejected marker'], [30, 'parity'], [31, 'ledger'],
+  [27, 'gc done'], [28, 'revoked marker'], [29, 'rejected marker'], [30, 'parity'], [31, 'ledger'], [32, 'replica record'],
 ]);
 
 /** The words for an object type in messages. */

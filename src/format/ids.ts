@@ -11,6 +11,7 @@ export type SegmentId = Branded<string, 'SegmentId'>;
 export type SessionId = Branded<string, 'SessionId'>;
 export type SlotId = Branded<string, 'SlotId'>;
 export type LedgerId = Branded<string, 'LedgerId'>;
+export type ReplicaRecordId = Branded<string, 'ReplicaRecordId'>;
 export type RepositoryId = Branded<string, 'RepositoryId'>;
 /** Identity of one installation; two clones of a machine share a host name but should not share this. */
 export type HostId = Branded<string, 'HostId'>;
@@ -22,7 +23,7 @@ export type SnapshotId = SessionId;
 export const ID_BYTES = 16;
 export const CHUNK_ID_BYTES = 32;
 
-type HexId = PackId | SegmentId | SessionId | SlotId | LedgerId | RepositoryId | HostId | RunId;
+type HexId = PackId | SegmentId | SessionId | SlotId | LedgerId | ReplicaRecordId | RepositoryId | HostId | RunId;
 
 /** True for 32 lowercase hexadecimal digits. */
 export function isIdText(text: string): boolean {
@@ -46,6 +47,7 @@ export const parseSessionId: (text: string) => SessionId = parseId<SessionId>;
 export const parseSnapshotId: (text: string) => SnapshotId = parseId<SnapshotId>;
 export const parseSlotId: (text: string) => SlotId = parseId<SlotId>;
 export const parseLedgerId: (text: string) => LedgerId = parseId<LedgerId>;
+export const parseReplicaRecordId: (text: string) => ReplicaRecordId = parseId<ReplicaRecordId>;
 export const parseRepositoryId: (text: string) => RepositoryId = parseId<RepositoryId>;
 export const parseHostId: (text: string) => HostId = parseId<HostId>;
 export const parseRunId: (text: string) => RunId = parseId<RunId>;
@@ -55,6 +57,7 @@ export const segmentIdFromBytes: (bytes: Bytes) => SegmentId = idFromBytes<Segme
 export const sessionIdFromBytes: (bytes: Bytes) => SessionId = idFromBytes<SessionId>;
 export const slotIdFromBytes: (bytes: Bytes) => SlotId = idFromBytes<SlotId>;
 export const ledgerIdFromBytes: (bytes: Bytes) => LedgerId = idFromBytes<LedgerId>;
+export const replicaRecordIdFromBytes: (bytes: Bytes) => ReplicaRecordId = idFromBytes<ReplicaRecordId>;
 export const repositoryIdFromBytes: (bytes: Bytes) => RepositoryId = idFromBytes<RepositoryId>;
 export const hostIdFromBytes: (bytes: Bytes) => HostId = idFromBytes<HostId>;
 export const runIdFromBytes: (bytes: Bytes) => RunId = idFromBytes<RunId>;

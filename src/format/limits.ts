@@ -30,6 +30,8 @@ export const MAX_GC_DOCUMENT_BYTES: number = 64 * MiB;
 export const MAX_KEYRING_BYTES: number = 1 * MiB;
 /** What was verified when: some 700,000 packs. */
 export const MAX_LEDGER_BYTES: number = 16 * MiB;
+/** Half a million snapshots that a replica holds or held. */
+export const MAX_REPLICA_RECORD_BYTES: number = 8 * MiB;
 /** Data and parity blocks of one pack: an erasure code over GF(2^8) has no more. */
 export const MAX_PARITY_BLOCKS = 255;
 export const MAX_PARITY_BLOCK_BYTES: number = 8 * MiB;

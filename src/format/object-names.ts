@@ -2,8 +2,8 @@
 import { type ObjectType, OBJECT_TYPES } from './header.ts';
 import { fromHex, viewOf } from '../base/bytes.ts';
 import {
-  ID_BYTES, idBytes, type LedgerId, type PackId, parseLedgerId, parsePackId, parseSegmentId, parseSessionId, parseSlotId,
-  type SegmentId, type SessionId, type SlotId, type SnapshotId,
+  ID_BYTES, idBytes, type LedgerId, type PackId, parseLedgerId, parsePackId, parseReplicaRecordId, parseSegmentId, parseSessionId, parseSlotId,
+  type ReplicaRecordId, type SegmentId, type SessionId, type SlotId, type SnapshotId,
 } from './ids.ts';
 
 export type PackType = 'data' | 'tree';
@@ -24,6 +24,7 @@ export const PREFIXES = {
   rejected: 'rejected/',
   parity: 'parity/',
   ledger: 'ledger/',
+  replicas: 'replicas/',
   quarantine: 'quarantine/',
   probe: 'probe/',
 } as const;
@@ -50,6 +51,7 @@ export type ObjectRef =
   | ({ readonly kind: 'gc-plan' | 'gc-sweep' | 'gc-done' } & NumberedName)
   | { readonly kind: 'parity'; readonly id: PackId }
   | { readonly kind: 'ledger'; readonly id: LedgerId }
+  | { readonly kind: 'replica'; readonly id: ReplicaRecordId }
   | { readonly kind: 'quarantine'; readonly id: PackId }
   | { readonly kind: 'probe'; readonly random: string };
 
@@ -119,6 +121,10 @@ export function ledgerName(id: LedgerId): string {
   return PREFIXES.ledger + id;
 }
 
+export function replicaRecordName(id: ReplicaRecordId): string {
+  return PREFIXES.replicas + id;
+}
+
 /** A damaged pack that a repair put aside: never read as a pack. */
 export function quarantineName(id: PackId): string {
   return PREFIXES.quarantine + id;
@@ -135,7 +141,7 @@ function formatNumbered(number: number, suffix: string): string {
   return `${String(number).padStart(10, '0')}${suffix === '' ? '' : `-${suffix}`}`;
 }
 
-const ID_NAME = /^(keys|index|sessions|snapshots|forgotten|revoked|rejected|parity|ledger|quarantine|probe)\/([0-9a-f]{32})$/;
+const ID_NAME = /^(keys|index|sessions|snapshots|forgotten|revoked|rejected|parity|ledger|replicas|quarantine|probe)\/([0-9a-f]{32})$/;
 const PACK_NAME = /^packs\/([dt])\/([0-9a-f]{2})\/([0-9a-f]{32})$/;
 const HEARTBEAT_NAME = /^sessions\/([0-9a-f]{32})\.hb(0|[1-9][0-9]{0,14})$/;
 const NUMBERED_NAME = /^(keyring|gc)\/([0-9]{10})(?:-([0-9a-f]{16}))?(\.sweep|\.done)?$/;
@@ -166,6 +172,7 @@ function parseIdName(name: string): ObjectRef | undefined {
     case 'rejected': return { kind: 'rejected', id: parseSessionId(id) };
     case 'parity': return { kind: 'parity', id: parsePackId(id) };
     case 'ledger': return { kind: 'ledger', id: parseLedgerId(id) };
+    case 'replicas': return { kind: 'replica', id: parseReplicaRecordId(id) };
     case 'quarantine': return { kind: 'quarantine', id: parsePackId(id) };
     default: return { kind: 'probe', random: id };
   }
@@ -229,6 +236,7 @@ export function objectTypesOf(ref: ObjectRef): readonly ObjectType[] {
     case 'gc-done': return [OBJECT_TYPES.done];
     case 'parity': return [OBJECT_TYPES.parity];
     case 'ledger': return [OBJECT_TYPES.ledger];
+    case 'replica': return [OBJECT_TYPES.replica];
     case 'quarantine':
     case 'probe': return [];
   }

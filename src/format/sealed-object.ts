@@ -17,7 +17,7 @@ import {
 import { idBytes, type RepositoryId, repositoryIdFromBytes } from './ids.ts';
 import { deriveConfigKey, deriveKeyringKey, deriveObjectKey, deriveXObjectKey } from './key-derivation.ts';
 import {
-  MAX_FORGOTTEN_BYTES, MAX_GC_DOCUMENT_BYTES, MAX_KEY_SLOT_BYTES, MAX_KEYRING_BYTES, MAX_LEDGER_BYTES, MAX_SEGMENT_BYTES, MAX_SMALL_OBJECT_BYTES,
+  MAX_FORGOTTEN_BYTES, MAX_GC_DOCUMENT_BYTES, MAX_KEY_SLOT_BYTES, MAX_KEYRING_BYTES, MAX_LEDGER_BYTES, MAX_REPLICA_RECORD_BYTES, MAX_SEGMENT_BYTES, MAX_SMALL_OBJECT_BYTES,
   MAX_SNAPSHOT_BYTES,
 } from './limits.ts';
 import { padmeSize } from './padding.ts';
@@ -128,6 +128,7 @@ export function payloadLimit(type: ObjectType): number {
     case OBJECT_TYPES.forgotten: return MAX_FORGOTTEN_BYTES;
     case OBJECT_TYPES.keyring: return MAX_KEYRING_BYTES;
     case OBJECT_TYPES.ledger: return MAX_LEDGER_BYTES;
+    case OBJECT_TYPES.replica: return MAX_REPLICA_RECORD_BYTES;
     case OBJECT_TYPES.keySlot: return MAX_KEY_SLOT_BYTES;
     case OBJECT_TYPES.plan:
     case OBJECT_TYPES.sweep:

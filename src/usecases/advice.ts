@@ -20,6 +20,7 @@ const ON_WARNING: Readonly<Record<string, string>> = {
   'pack': 'Nothing, if a backup is running; else the next `snap prune` frees it, and `snap repair index` takes it into the index',
   'quarantine': 'When nothing is damaged any more, `snap repair packs --empty-quarantine` frees its space',
   'ledger': 'Nothing is lost but the record of earlier checks; the object may be removed',
+  'replica record': 'Nothing is lost but what was known of a replica; the object may be removed, and the next `snap replicate` writes a new one',
 };
 
 /** Undefined where the message says all, or nothing needs to be done. */

@@ -5,9 +5,9 @@ import { decodeHeader, encodeHeader, type Header, OBJECT_TYPES } from '../../src
 import { chunkIdFromBytes, chunkIdFromKey, chunkIdKey, idBytes, isIdText, packIdFromBytes, parsePackId, parseSessionId } from '../../src/format/ids.ts';
 import {
   configName, forgottenName, gcDoneName, gcPlanName, gcSweepName, heartbeatName, keyringName, numberedObjectId, objectIdOf, type ObjectRef, objectTypesOf,
-  ledgerName, packName, parityName, parseObjectName, probeName, quarantineName, rejectedName, revokedName, segmentName, sessionName, slotName, snapshotName,
+  ledgerName, packName, parityName, parseObjectName, probeName, quarantineName, rejectedName, replicaRecordName, revokedName, segmentName, sessionName, slotName, snapshotName,
 } from '../../src/format/object-names.ts';
-import { parseLedgerId, parseSegmentId, parseSlotId } from '../../src/format/ids.ts';
+import { parseLedgerId, parseReplicaRecordId, parseSegmentId, parseSlotId } from '../../src/format/ids.ts';
 import { padmeSize } from '../../src/format/padding.ts';
 import { chunkIds, expectKind, packIds, seeded } from './samples.ts';
 
@@ -50,6 +50,7 @@ function formatRef(ref: ObjectRef): string {
     case 'gc-done': return gcDoneName(ref.number, ref.suffix);
     case 'parity': return parityName(ref.id);
     case 'ledger': return ledgerName(ref.id);
+    case 'replica': return replicaRecordName(ref.id);
     case 'quarantine': return quarantineName(ref.id);
     case 'probe': return probeName(ref.random);
   }
@@ -76,6 +77,7 @@ describe('object names', () => {
     [parityName(parsePackId(HEX)), { kind: 'parity', id: HEX }],
     [quarantineName(parsePackId(HEX)), { kind: 'quarantine', id: HEX }],
     [ledgerName(parseLedgerId(HEX)), { kind: 'ledger', id: HEX }],
+    [replicaRecordName(parseReplicaRecordId(HEX)), { kind: 'replica', id: HEX }],
     [probeName(HEX), { kind: 'probe', random: HEX }],
   ])('parses %s back', (name, ref) => {
     expect(parseObjectName(name)).toEqual(ref);

@@ -15,7 +15,7 @@ const SEED = Number(process.env['SNAP_FUZZ_SEED'] ?? 1);
 
 const NAMES = [
   'header', 'sealed object', 'plaintext of a seal', 'sealed and compressed payload', 'signed payload', 'key slot', 'key slot parameters', 'object name', 'CBOR',
-  'zstd frame', 'config', 'keyring', 'key slot secrets', 'session', 'heartbeat', 'gc plan', 'gc sweep', 'gc done', 'tombstone', 'forgotten marker', 'ledger', 'snapshot', 'head of a parity', 'header of a parity',
+  'zstd frame', 'config', 'keyring', 'key slot secrets', 'session', 'heartbeat', 'gc plan', 'gc sweep', 'gc done', 'tombstone', 'forgotten marker', 'ledger', 'replica record', 'snapshot', 'head of a parity', 'header of a parity',
   'index segment', 'segment in the cache', 'front of a pack', 'back of a pack', 'pack table', 'tree node', 'directory record', 'state file of the cache',
   'host memory', 'head of the LMDB file',
 ];

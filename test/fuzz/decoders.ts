@@ -14,11 +14,12 @@ import { decodeConfig } from '../../src/format/config.ts';
 import { decodePayload } from '../../src/format/frame.ts';
 import { decodeDone, decodePlan, decodeSweep, encodeDone, encodePlan, encodeSweep, packPackIds, unpackPackIds } from '../../src/format/gc-documents.ts';
 import { decodeHeader, encodeHeader, HEADER_BYTES, OBJECT_TYPES } from '../../src/format/header.ts';
-import { idBytes, parseLedgerId, parsePackId, parseRunId, parseSessionId, parseSlotId, type PackId } from '../../src/format/ids.ts';
+import { idBytes, parseLedgerId, parsePackId, parseRepositoryId, parseRunId, parseSessionId, parseSlotId, type PackId } from '../../src/format/ids.ts';
 import { decodeIndexSegment, unpackSegment } from '../../src/format/index-segment.ts';
 import { deriveXObjectKey } from '../../src/format/key-derivation.ts';
 import { decodeSlotParameters, decodeSlotSecrets, parseKeySlot } from '../../src/format/key-slot.ts';
 import { decodeKeyring } from '../../src/format/keyring.ts';
+import { decodeReplicaRecord, encodeReplicaRecord, type ReplicaRecord } from '../../src/format/replica-record.ts';
 import { decodeLedger, encodeLedger, ledgerRecords } from '../../src/format/ledger.ts';
 import { parseObjectName } from '../../src/format/object-names.ts';
 import { openPackHead, openPackTail, packHeadBytes, packTailBytes } from '../../src/format/pack.ts';
@@ -129,6 +130,7 @@ function bodies(repository: OpenRepository, stored: ReadonlyMap<string, Uint8Arr
     { name: 'tombstone', seeds: [encodeTombstone({ planNumber: 1, createdAt: 5 })], decode: decodeTombstone },
     { name: 'forgotten marker', seeds: [encodeForgotten({ reason: 'policy', createdAt: 5, recordDigest: new Uint8Array(32) }), encodeForgotten({ reason: 'policy', createdAt: 5, snapshot: new Uint8Array(9) })], decode: decodeForgotten },
     { name: 'ledger', seeds: [encodeLedger([ledgerId], checks), encodeLedger([], [])], decode: bytes => [...ledgerRecords(decodeLedger(bytes))] },
+    { name: 'replica record', seeds: [encodeReplicaRecord(REPLICA)], decode: decodeReplicaRecord },
     { name: 'snapshot', seeds: open('snapshots/'), decode: decodeSnapshot },
     { name: 'head of a parity', seeds: parityHeads(), decode: decodeParityHead },
     { name: 'header of a parity', seeds: [parityHeader()], decode: parityHeadBytes },
@@ -136,6 +138,12 @@ function bodies(repository: OpenRepository, stored: ReadonlyMap<string, Uint8Arr
     { name: 'segment in the cache', seeds: [decodeIndexSegment(segment).chunks], decode: bytes => readClaims(segmentWith(segment, bytes)) },
   ];
 }
+
+const REPLICA: ReplicaRecord = {
+  location: 's3://bucket/off-site', targetId: parseRepositoryId('77'.repeat(16)), label: 'off-site', host: 'h', attemptedAt: 2 ** 41, succeededAt: 2 ** 40,
+  error: { code: 'UNAVAILABLE', message: 'down', at: 2 ** 41 }, known: new Uint8Array(16), snapshots: 1, bytes: 9, verified: { at: 1, packs: 1, bytes: 2, ofBytes: 3 },
+  selection: { host: ['h'], series: ['s'], kind: ['full'], tags: [['a', 'b']], paths: [new Uint8Array(3)], latest: 3, withinMs: 9 },
+};
 
 function parityHeads(): Uint8Array[] {
   const head = { code: 'cauchy', packType: 'data', blockBytes: 4096 } as const;

@@ -5,6 +5,7 @@ import { OBJECT_TYPES } from '../../format/header.ts';
 import type { PackId, SegmentId, SessionId, SnapshotId } from '../../format/ids.ts';
 import { parseKeySlot } from '../../format/key-slot.ts';
 import { keyringName, packName, snapshotName } from '../../format/object-names.ts';
+import { decodeReplicaRecord } from '../../format/replica-record.ts';
 import { decodeSession } from '../../format/session.ts';
 import { decodeSnapshot } from '../../format/snapshot.ts';
 import { isDamage, isUnreadable } from '../../repository/damage.ts';
@@ -47,6 +48,7 @@ export async function checkStructure(repository: OpenRepository, findings: Findi
   await checkKeyrings(repository, listing, findings, options);
   await checkGcDocuments(repository, listing, findings, options);
   const writingSince = await checkSessions(repository, listing, findings, options);
+  await checkReplicaRecords(repository, listing, findings, options);
   checkLeftovers(repository, listing, findings);
   return {
     packs: listing.packs, segments: listing.of('segment').map(({ ref }) => ref.id), snapshots, oddSizes: findOddSizes(listing),
@@ -141,6 +143,18 @@ async function checkSessions({ clock, objects }: OpenRepository, listing: Listin
     }
   });
   return writingSince;
+}
+
+/** They only inform, so one that cannot be read is no damage. */
+async function checkReplicaRecords({ objects }: OpenRepository, listing: Listing, findings: FindingList, options: CallOptions): Promise<void> {
+  await mapBounded(listing.of('replica'), PARALLEL_READS, async ({ name }) => {
+    try {
+      decodeReplicaRecord((await objects.load(name, options)).payload);
+    } catch (error) {
+      if (!isDamage(error) && !isUnreadable(error)) throw error;
+      if (error.code !== 'OBJECT_NOT_FOUND') findings.warn('replica record', name, error.message);
+    }
+  });
 }
 
 function checkLeftovers({ clock }: OpenRepository, listing: Listing, findings: FindingList): void {
