@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { changeTree, changingTree, insertBytes, linuxTree, randomFile, rewritePages, smallFiles } from './datasets.mjs';
+import { changeTree, changingTree, insertBytes, linuxTree, randomFile, rewritePages, smallFiles, varyTree } from './datasets.mjs';
 import { median, run, spread } from './measure.mjs';
 import { TOOLS } from './tools.mjs';
 
@@ -12,8 +12,8 @@ const USAGE = `Compares snap with restic and BorgBackup, as far as they are inst
 
   node bench/compare.mjs [--runs N] [--place DIR] [--tools snap,restic,borg] [SCENARIO ...]
 
-Scenarios: tree unchanged restore verify random rewritten inserted prune small. Without names all of them run. Data and
-repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.`;
+Scenarios: tree unchanged restore verify random rewritten inserted prune small tenfold. Without names all of them run. The last
+is about the memory of snap alone: the tree in a repository ten times as big. Data and repositories lie below --place (default: a folder of the system's temporary directory) and stay there for the next call.`;
 const MiB = 1024 * 1024;
 const BIG = 2048 * MiB;
 /** Of which the older half goes in the scenario `prune`. */
@@ -32,6 +32,7 @@ for (let i = 2; i < process.argv.length; i++) {
 }
 const data = join(options.place, 'data');
 const rows = [];
+const needs = name => wanted.length === 0 || wanted.includes(name);
 
 const isThere = tool => {
   try {
@@ -55,11 +56,11 @@ const sizeOf = folder => Number(execFileSync('du', ['-sb', folder], { encoding: 
  * `prepare` is not measured; `step` gives the command that is. Tools take turns in every round. What was written to the folder
  * of `written` is flushed inside the clock, since only some tools do that themselves.
  */
-async function scenario(name, prepare, step, written = () => undefined) {
-  if (wanted.length > 0 && !wanted.includes(name)) return;
-  const results = Object.fromEntries(Object.keys(tools).map(key => [key, []]));
+async function scenario(name, prepare, step, written = () => undefined, compared = tools) {
+  if (!needs(name.split(' ')[0])) return;
+  const results = Object.fromEntries(Object.keys(compared).map(key => [key, []]));
   for (let round = 0; round < options.runs; round++) {
-    for (const [key, tool] of Object.entries(tools)) {
+    for (const [key, tool] of Object.entries(compared)) {
       await prepare(tool, round);
       const result = await must(tool, step(tool));
       const started = performance.now();
@@ -75,7 +76,7 @@ async function scenario(name, prepare, step, written = () => undefined) {
       peakMiB: median(list.map(result => result.peakMiB)), repositoryMB: sizeOf(tools[key].repository) / 1e6, ratio: median(walls) / base,
     };
     rows.push(row);
-    console.log(`${name.padEnd(10)} ${key.padEnd(7)} ${row.wall.toFixed(2).padStart(7)} s (${row.spread})  cpu ${row.cpu.toFixed(2).padStart(6)} s  `
+    console.log(`${name.padEnd(18)} ${key.padEnd(7)} ${row.wall.toFixed(2).padStart(7)} s (${row.spread})  cpu ${row.cpu.toFixed(2).padStart(6)} s  `
       + `peak ${row.peakMiB.toFixed(0).padStart(4)} MiB  repository ${row.repositoryMB.toFixed(1).padStart(8)} MB  x${row.ratio.toFixed(2)}`);
   }
 }
@@ -103,8 +104,7 @@ function newTarget() {
 
 console.log(`${cpus().length} x ${cpus()[0].model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}, ${options.runs} runs, medians`);
 mkdirSync(data, { recursive: true });
-const needs = name => wanted.length === 0 || wanted.includes(name);
-const tree = ['tree', 'unchanged', 'restore', 'verify', 'prune'].some(needs) ? linuxTree(data) : undefined;
+const tree = ['tree', 'unchanged', 'restore', 'verify', 'prune', 'tenfold'].some(needs) ? linuxTree(data) : undefined;
 if (tree !== undefined) execFileSync('sh', ['-c', `find '${tree}' -type f -print0 | xargs -0 cat > /dev/null`]); // warm page cache
 
 await scenario('tree', fresh, tool => tool.backup(tree));
@@ -149,6 +149,17 @@ if (needs('prune')) {
 if (needs('small')) {
   const folder = smallFiles(join(data, 'small'), 1_000_000);
   await scenario('small', fresh, tool => tool.backup(folder));
+}
+if (needs('tenfold')) {
+  const { snap } = tools;
+  await fresh(snap);
+  const copy = join(data, 'varied');
+  for (let seed = 1; seed < 10; seed++) await must(snap, snap.backup(varyTree(tree, copy, seed)));
+  const measure = (name, prepare, step, written) => scenario(`tenfold ${name}`, prepare, step, written, { snap });
+  await measure('new', (_, round) => { varyTree(tree, copy, 10 + round); }, tool => tool.backup(copy));
+  await measure('unchanged', () => {}, tool => tool.backup(copy));
+  await measure('restore', newTarget, tool => tool.restore(target), () => target);
+  await measure('verify', () => {}, tool => tool.verify);
 }
 
 rmSync(targets, { recursive: true, force: true });

@@ -2,7 +2,7 @@
 import { createCipheriv } from 'node:crypto';
 import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const MiB = 1024 * 1024;
 
@@ -94,4 +94,17 @@ export function changeTree(folder, share, seed) {
     const line = next(i % 8 === 0 ? 24_576 : 48).toString('base64');
     writeFileSync(path, Buffer.concat([content.subarray(0, at), Buffer.from(line), content.subarray(at)]));
   }
+}
+
+/** Another tree of the same names and sizes, but for one more line at the start of every file, so that nearly no chunk is the same. */
+export function varyTree(tree, copy, seed) {
+  const next = keyStream(seed);
+  rmSync(copy, { recursive: true, force: true });
+  for (const each of readdirSync(tree, { recursive: true, withFileTypes: true })) {
+    if (!each.isFile()) continue;
+    const folder = join(copy, relative(tree, each.parentPath));
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, each.name), Buffer.concat([Buffer.from(`${next(24).toString('base64')}\n`), readFileSync(join(each.parentPath, each.name))]));
+  }
+  return copy;
 }
