@@ -20,7 +20,7 @@ export function verifyLines(report: VerifyReport): string[] {
   const read = `${formatCount(report.packsRead)} packs, ${formatSize(report.bytesRead)}${speed(report.bytesRead, report.durationMs)}`;
   const lines = formatPairs([
     ['Snapshots', formatCount(report.snapshots)],
-    ['Packs', `${formatCount(report.packs)}, in ${formatCount(report.segments)} index segments`],
+    ['Packs', `${formatCount(report.packs)}, in ${formatCount(report.segments)} index segment${report.segments === 1 ? '' : 's'}`],
     ['Checked', isDeep ? `${formatCount(report.treeNodes)} tree nodes, ${formatCount(report.chunksReferenced)} chunks` : 'only the structure (level 0)'],
     ...report.tablesRead > 0 ? [['Tables', `of ${formatCount(report.tablesRead)} packs, at both ends`] as const] : [],
     ['Read', report.packsRead === 0 ? 'no content (--read-data reads all)' : read],
