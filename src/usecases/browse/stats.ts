@@ -3,8 +3,7 @@
  * once. Memory: about 20 bytes for each chunk of the packs that are looked at (see `ReachedChunks` and `ChunkNumbers`).
  */
 import type { CallOptions } from '../../base/call-options.ts';
-import type { SnapError } from '../../base/errors.ts';
-import type { ChunkLocation } from '../../cache/cache.ts';
+import type { ChunkIndex, ChunkLocation } from '../../cache/cache.ts';
 import type { ChunkId } from '../../format/ids.ts';
 import type { OpenRepository } from '../../repository/opened-repository.ts';
 import { ReadingSession } from '../../repository/reading-session.ts';
@@ -12,10 +11,11 @@ import type { SnapshotRecord } from '../../repository/snapshots.ts';
 import type { BrowseOptions } from './browsing.ts';
 import { ChunkNumbers } from '../reach/chunk-numbers.ts';
 import { newCounters, type JobContext } from '../events.ts';
-import { ReachWalk, type ReachedNode, type ReachSink } from '../reach/reach-walk.ts';
+import { ReachWalk, type ReachedNode } from '../reach/reach-walk.ts';
 import { ReachedChunks } from '../reach/reached-chunks.ts';
+import { SessionSink } from '../reach/session-sink.ts';
 import type { StatsReport } from '../reports.ts';
-import { StoredShares } from './stored-shares.ts';
+import { StoredShares } from '../reach/stored-shares.ts';
 
 /**
  * File sizes and counts are those that the snapshots say of themselves.
@@ -58,50 +58,33 @@ function sum(values: readonly number[]): number {
 }
 
 /** Counts what the walk reaches, and remembers which snapshot reached it. */
-class StatsSink implements ReachSink {
+class StatsSink extends SessionSink {
   readonly reached = new ReachedChunks();
   rawBytes = 0;
   storedBytes = 0;
   chunks = 0;
   /** Number of the snapshot that is walked through. */
   snapshot = 0;
-  readonly #session: ReadingSession;
-  readonly #options: CallOptions;
+  readonly #chunks: ChunkIndex;
   readonly #numbers: ChunkNumbers;
   readonly #shares: StoredShares;
 
   constructor(session: ReadingSession, options: CallOptions) {
-    this.#session = session;
-    this.#options = options;
-    const { chunks } = session.repository.cache;
-    this.#numbers = new ChunkNumbers(chunks);
-    this.#shares = new StoredShares(chunks);
+    super(session, options);
+    this.#chunks = session.repository.cache.chunks;
+    this.#numbers = new ChunkNumbers(this.#chunks);
+    this.#shares = new StoredShares(this.#chunks);
   }
 
   data(id: ChunkId, _lengthBytes: number | undefined, parent: number): boolean {
-    const location = this.#session.repository.cache.chunks.find(id);
+    const location = this.#chunks.find(id);
     if (location !== undefined) this.#reach(location, parent);
     return location !== undefined;
   }
 
   node(id: ChunkId, parent: number): ReachedNode | 'known' | undefined {
-    const location = this.#session.repository.cache.chunks.find(id);
+    const location = this.#chunks.find(id);
     return location === undefined ? undefined : this.#reach(location, parent);
-  }
-
-  async copies(id: ChunkId, error: SnapError): Promise<readonly ChunkLocation[]> {
-    if (error.code === 'OBJECT_NOT_FOUND') await this.#session.lookAgain(this.#session.looks, this.#options);
-    return this.#session.repository.cache.chunks.findAll(id);
-  }
-
-  foundAt(): void {
-    // What a chunk takes is counted once, wherever it was first.
-  }
-
-  /** A prune may have moved them while this session began. */
-  async lookAgain(): Promise<boolean> {
-    if (this.#session.looks === 1) await this.#session.lookAgain(1, this.#options);
-    return true;
   }
 
   #reach(location: ChunkLocation, parent: number): ReachedNode | 'known' {
