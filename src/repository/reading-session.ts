@@ -8,19 +8,20 @@ import { mapBounded } from '../base/concurrency.ts';
 import type { ChunkId } from '../format/ids.ts';
 import type { Pin } from '../format/session.ts';
 import type { Snapshot } from '../format/snapshot.ts';
-import type { IndexLoadOptions } from './index-loader.ts';
+import { listSegments, type IndexLoadOptions } from './index-loader.ts';
+import type { ViewRenewal } from './moved-chunks.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { PackReader } from './pack-reader.ts';
 import { Registration, type SessionOwner } from './registration.ts';
 import { establishView, type SessionView } from './session-view.ts';
 import { isValidNow, type SnapshotRecord } from './snapshots.ts';
-import { TreeReader, type ViewRenewal } from './tree-reader.ts';
+import { TreeReader } from './tree-reader.ts';
 
 /** Snapshots that are looked for at the same time: each costs one round trip to the store. */
 const PARALLEL_LOOKS = 16;
 
-/** Looks in a row that do not help, after which what is missing is taken for gone: in a damaged repository much is. */
-const MAX_FRUITLESS_LOOKS = 3;
+/** Rounds until a look is settled; where others store all the time the last one counts. */
+const MAX_ROUNDS = 5;
 
 export class ReadingSession implements ViewRenewal {
   readonly repository: OpenRepository;
@@ -29,8 +30,8 @@ export class ReadingSession implements ViewRenewal {
   readonly #onDamagedObject: IndexLoadOptions['onDamagedObject'];
   #view: SessionView;
   #looks = 1;
-  #fruitlessLooks = 0;
-  #looking: Promise<void> = Promise.resolve();
+  #lastLook: Promise<void> = Promise.resolve();
+  #nextLook: Promise<void> | undefined;
   /** None when the store cannot be written: then nothing is pinned, and a prune may make the reading fail. */
   readonly #registrations: readonly Registration[];
 
@@ -49,31 +50,27 @@ export class ReadingSession implements ViewRenewal {
     return this.#view;
   }
 
-  /** How often this session has looked at the repository. */
+  /** How often this session has looked at the repository. All looks but the first one are settled: they miss nothing that is there. */
   get looks(): number {
     return this.#looks;
   }
 
-  get mayFindMore(): boolean {
-    return this.#fruitlessLooks < MAX_FRUITLESS_LOOKS;
-  }
-
-  /** What was missing is there since the last look. */
-  found(): void {
-    this.#fruitlessLooks = 0;
-  }
-
   /**
-   * R3: a pack that was seen in look number `seen` has vanished, so a prune moved its chunks: loads the index and the listing
-   * again. All who miss something of one look share the next one.
+   * R3: something was missing in look number `seen`, since a prune moved it: loads the index and the listing again. All who miss
+   * something share the next look, but not one that has begun: it may have listed what has vanished since.
    */
   lookAgain(seen: number, options: CallOptions = {}): Promise<void> {
-    if (seen === this.#looks) {
+    if (seen < this.#looks) return Promise.resolve();
+    const look = (): Promise<void> => this.#look(options);
+    return this.#nextLook ??= this.#lastLook.then(look, look);
+  }
+
+  #look(options: CallOptions): Promise<void> {
+    this.#nextLook = undefined;
+    return this.#lastLook = settledReadView(this.repository, { ...options, onDamagedObject: this.#onDamagedObject }).then(view => {
+      this.#view = view;
       this.#looks++;
-      this.#fruitlessLooks++;
-      this.#looking = establishReadView(this.repository, { ...options, onDamagedObject: this.#onDamagedObject }).then(view => { this.#view = view; });
-    }
-    return this.#looking;
+    });
   }
 
   /**
@@ -161,6 +158,21 @@ async function establishReadView(repository: OpenRepository, options: IndexLoadO
     if (number !== undefined && chunks.pack(number)?.sizeBytes === sizeBytes) chunks.addUsable(number);
   }
   return view;
+}
+
+/**
+ * A view in which nothing is on its way. Whoever moves a chunk stores a new index segment before it removes a pack; so when the
+ * listing of the packs stands between two listings of the index of which the later one has nothing new, every chunk that is
+ * stored can be found.
+ */
+async function settledReadView(repository: OpenRepository, options: IndexLoadOptions): Promise<SessionView> {
+  let before = await listSegments(repository.backend, options);
+  for (let round = 1; ; round++) {
+    const view = await establishReadView(repository, options);
+    const after = await listSegments(repository.backend, options);
+    if (round === MAX_ROUNDS || [...after].every(id => before.has(id))) return view;
+    before = after;
+  }
 }
 
 /**

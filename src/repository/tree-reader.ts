@@ -1,5 +1,5 @@
 /** Reads directories and long contents node by node, checking what only a walker can check (repository design, section 14.4). */
-import { hasCode, SnapError } from '../base/errors.ts';
+import { SnapError } from '../base/errors.ts';
 import { equalBytes, toHex, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { mapBounded } from '../base/concurrency.ts';
@@ -9,6 +9,7 @@ import type { ChunkId } from '../format/ids.ts';
 import { MAX_NODE_DEPTH } from '../format/limits.ts';
 import { decodeNode, type ContentItem, type Entry, type TreeNode } from '../format/tree-node.ts';
 import { isDamage } from './damage.ts';
+import { followMoves, type ViewRenewal } from './moved-chunks.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import type { PackReader } from './pack-reader.ts';
 
@@ -30,18 +31,6 @@ export interface NodePlace {
   readonly location: ChunkLocation;
 }
 
-/** How a reader renews its view of the repository. */
-export interface ViewRenewal {
-  /** Number of the present view. */
-  readonly looks: number;
-  /** False when several views in a row did not have what was missing: then it is really gone. */
-  readonly mayFindMore: boolean;
-  /** For something that was missing in view number `seen`. */
-  lookAgain(seen: number, options: CallOptions): Promise<void>;
-  /** The new view has it. */
-  found(): void;
-}
-
 /** Packs that are read at the same time. */
 const PARALLEL_READS = 8;
 
@@ -53,7 +42,7 @@ export class TreeReader {
   readonly #packs: PackReader;
   readonly #renewal: ViewRenewal | undefined;
 
-  /** With `renewal`, a node that is nowhere, or whose pack has vanished, is looked for once more in a new view. */
+  /** With `renewal`, a node that is nowhere, or whose pack has vanished, is looked for in new views. */
   constructor(repository: OpenRepository, packs: PackReader, renewal?: ViewRenewal) {
     this.#repository = repository;
     this.#packs = packs;
@@ -91,18 +80,7 @@ export class TreeReader {
 
   /** @throws CHUNK_MISSING when no usable tree pack holds it */
   async node(id: ChunkId, options: TreeReadOptions = {}): Promise<TreeNode> {
-    const seen = this.#renewal?.looks ?? 0;
-    try {
-      return await this.#read(id, options);
-    } catch (error) {
-      // A prune moved it. It is nowhere when that prune ended between the listings of index and packs.
-      const mayHaveMoved = hasCode(error, 'OBJECT_NOT_FOUND') || (hasCode(error, 'CHUNK_MISSING') && this.#renewal?.mayFindMore === true);
-      if (this.#renewal === undefined || !mayHaveMoved) throw error;
-      await this.#renewal.lookAgain(seen, options);
-      const node = await this.#read(id, options);
-      this.#renewal.found();
-      return node;
-    }
+    return this.#renewal === undefined ? this.#read(id, options) : followMoves(this.#renewal, () => this.#read(id, options), options);
   }
 
   /**

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Bytes } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
-import type { CallOptions } from '../../src/backend/backend.ts';
+import type { Backend, CallOptions } from '../../src/backend/backend.ts';
 import { withoutRemove } from '../../src/backend/without-remove.ts';
 import { rotateKeyring } from '../../src/repository/key-rotation.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
@@ -94,14 +94,46 @@ describe('a restore', () => {
     const { backend, ids } = await storedGenerations(3);
     const hooked = new HookedBackend(backend);
     const reader = await reopen(hooked);
-    hooked.before('list', /^packs\//, async () => {
-      const other = await reopen(backend);
-      await forget(other, ids[0]!, ids[1]!);
-      expect((await runPrune(other)).packsRewritten).toBeGreaterThan(0);
-    });
+    hooked.before('list', /^packs\//, () => forgetAndMove(backend, ids[0]!, ids[1]!));
     const report = await restoreTo(reader, memoryDirectory(), { snapshot: ids[2]! });
     hooked.assertAllStruck();
     expect(report).toMatchObject({ status: 'complete', findings: [], problems: [] });
+  });
+
+  test('finds what was moved once more while it looked again', async () => {
+    const { backend, ids } = await storedGenerations(5);
+    const hooked = new HookedBackend(backend);
+    const reader = await reopen(hooked);
+    hooked.before('list', /^packs\//, () => forgetAndMove(backend, ids[0]!, ids[1]!), 0);
+    hooked.before('list', /^packs\//, () => forgetAndMove(backend, ids[2]!, ids[3]!), 1);
+    const report = await restoreTo(reader, memoryDirectory(), { snapshot: ids[4]! });
+    hooked.assertAllStruck();
+    expect(report).toMatchObject({ status: 'complete', findings: [], problems: [] });
+  });
+
+  test.each([['tree', /^packs\/t\//], ['data', /^packs\/d\//]])('finds what was moved once more after it looked again, of a %s pack', async (_type, name) => {
+    const { backend, ids } = await storedGenerations(5);
+    const hooked = new HookedBackend(backend);
+    const reader = await reopen(hooked);
+    hooked.before('read', name, async () => {
+      await forgetAndMove(backend, ids[0]!, ids[1]!);
+      // The look that follows finds the new place; before that is read, it is not there any more either.
+      hooked.before('list', /^packs\//, async () => {
+        hooked.before('read', name, () => forgetAndMove(backend, ids[2]!, ids[3]!));
+      });
+    });
+    const report = await restoreTo(reader, memoryDirectory(), { snapshot: ids[4]! });
+    hooked.assertAllStruck();
+    expect(report).toMatchObject({ status: 'complete', findings: [], problems: [] });
+  });
+
+  test('takes for missing what is in no pack of a repository that stands still, without many looks for it', async () => {
+    const { backend, ids } = await storedGenerations(2);
+    for (const name of await namesBelow(backend, 'packs/d/')) await backend.remove(name);
+    const hooked = new HookedBackend(backend);
+    const reader = await reopen(hooked);
+    hooked.before('list', /^packs\//, async () => { hooked.before('list', /^packs\//, async () => { throw new Error('A third look'); }, 1); });
+    expect(await restoreTo(reader, memoryDirectory(), { snapshot: ids[1]! })).toMatchObject({ status: 'partial' });
   });
 });
 
@@ -149,6 +181,13 @@ describe('a backup whose commit got no answer', () => {
     expect(snapshotId).not.toBe(lost);
   });
 });
+
+/** What a prune does to packs that hold something of other snapshots as well. */
+async function forgetAndMove(backend: Backend, ...ids: readonly string[]): Promise<void> {
+  const repository = await reopen(backend);
+  await forget(repository, ...ids);
+  expect((await runPrune(repository)).packsRewritten).toBeGreaterThan(0);
+}
 
 /** Ignores the condition of create-only writes, as some S3 clones do, and notes what was replaced. */
 class OverwritingBackend extends MemoryBackend {

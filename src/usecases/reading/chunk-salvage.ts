@@ -1,30 +1,28 @@
 /**
- * The patient way to one data chunk: every copy of it, its frame opened alone, and once more after a look at the repository
+ * The patient way to one data chunk: every copy of it, its frame opened alone, and again after a look at the repository
  * when a pack has vanished. For single values, and for what bulk loading could not give.
  */
 import { equalBytes, type Bytes } from '../../base/bytes.ts';
 import type { CallOptions } from '../../base/call-options.ts';
-import { hasCode, type SnapError } from '../../base/errors.ts';
+import type { SnapError } from '../../base/errors.ts';
 import { isDamage } from '../../repository/damage.ts';
+import { followMoves } from '../../repository/moved-chunks.ts';
 import type { ReadingSession } from '../../repository/reading-session.ts';
 import type { ContentItem } from '../../format/tree-node.ts';
 import { missingChunk } from './frame-loader.ts';
 
 /** The bytes of a chunk, or why no copy of it can be read. @throws every error that is no damage */
 export async function salvageChunk(session: ReadingSession, id: Bytes, length: number, options: CallOptions = {}): Promise<Bytes | SnapError> {
-  const { looks } = session;
-  const first = await tryCopies(session, id, length, options);
-  if (first instanceof Uint8Array) return first;
-  // A listed pack is gone now: it was moved. A chunk may be nowhere, when a prune ended between the listings of a look.
-  const mayHaveMoved = hasCode(first, 'OBJECT_NOT_FOUND') || (hasCode(first, 'CHUNK_MISSING') && session.mayFindMore);
-  if (!mayHaveMoved) return first;
-  await session.lookAgain(looks, options);
-  const second = await tryCopies(session, id, length, options);
-  if (second instanceof Uint8Array) session.found();
-  return second;
+  try {
+    return await followMoves(session, () => anyCopy(session, id, length, options), options);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return error;
+  }
 }
 
-async function tryCopies(session: ReadingSession, id: Bytes, length: number, options: CallOptions): Promise<Bytes | SnapError> {
+/** @throws what is wrong with the first copy */
+async function anyCopy(session: ReadingSession, id: Bytes, length: number, options: CallOptions): Promise<Bytes> {
   const { chunks } = session.repository.cache;
   let failure: SnapError | undefined;
   for (const location of chunks.findAll(id)) {
@@ -36,7 +34,7 @@ async function tryCopies(session: ReadingSession, id: Bytes, length: number, opt
       failure ??= error;
     }
   }
-  return failure ?? missingChunk(id);
+  throw failure ?? missingChunk(id);
 }
 
 /** A value that is stored as chunks, put together; or why it cannot be. */
