@@ -3,12 +3,14 @@
  * Success is reported in one place, at the end of `commit`.
  */
 import { SnapError } from '../base/errors.ts';
-import type { Bytes } from '../base/bytes.ts';
+import { equalBytes, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
+import { mapBounded } from '../base/concurrency.ts';
 import type { PackNumber } from '../cache/cache.ts';
 import { chunkIdFromBytes, chunkIdFromKey, chunkIdKey, type SessionId, type SnapshotId } from '../format/ids.ts';
 import { OBJECT_TYPES } from '../format/header.ts';
-import { snapshotName } from '../format/object-names.ts';
+import type { PackContent } from '../format/index-segment.ts';
+import { packName, snapshotName } from '../format/object-names.ts';
 import { encodeSnapshot, type Snapshot } from '../format/snapshot.ts';
 import { commitRecord } from './commit.ts';
 import { IndexWriter } from './index-writer.ts';
@@ -16,12 +18,14 @@ import type { OpenRepository } from './opened-repository.ts';
 import { PackAssembler, type PackWritten } from './pack-assembler.ts';
 import { Registration, type SessionOwner } from './registration.ts';
 import { establishView, type SessionView } from './session-view.ts';
+import { createSettled } from './settled-write.ts';
 import { TreeWriter } from './tree-writer.ts';
 
 /** Revocations that one commit survives before it gives up. */
 const MAX_ROUNDS = 5;
 /** Claimed chunks that are remembered before those that are stored by now are dropped. */
 const MAX_CLAIMED = 50_000;
+const PARALLEL_REGISTRATIONS = 8;
 
 export interface WritingOptions extends CallOptions {
   readonly owner: SessionOwner;
@@ -33,6 +37,8 @@ export interface WritingOptions extends CallOptions {
    * another ID when a prune has revoked it. Defaults to true.
    */
   readonly renews?: boolean | undefined;
+  /** Snapshots that the session may commit; each has a registration of its own, all of them before the view. Defaults to 1. */
+  readonly commits?: number | undefined;
   readonly onPackWritten?: ((pack: PackWritten) => void) | undefined;
   readonly onRevoked?: ((sessionId: SessionId) => void) | undefined;
 }
@@ -61,12 +67,14 @@ export class WritingSession {
   /** A commit was begun, and nobody knows yet how it ended. */
   #isCommitOpen = false;
   #registration: Registration | undefined;
+  /** For the commits after the next one. */
+  #spares: readonly Registration[];
   #view: SessionView;
 
-  private constructor(repository: OpenRepository, options: WritingOptions, registration: Registration | undefined, view: SessionView, id: SessionId) {
+  private constructor(repository: OpenRepository, options: WritingOptions, registrations: readonly Registration[], view: SessionView, id: SessionId) {
     this.repository = repository;
     this.#options = options;
-    this.#registration = registration;
+    [this.#registration, ...this.#spares] = registrations;
     this.#view = view;
     this.#index = new IndexWriter(repository, options);
     this.assembler = new PackAssembler(repository, this.#index, { ...options, sessionId: id });
@@ -77,13 +85,13 @@ export class WritingSession {
   static async begin(repository: OpenRepository, options: WritingOptions): Promise<WritingSession> {
     if (options.discard) {
       const id = '00000000000000000000000000000000' as SessionId;
-      return new WritingSession(repository, options, undefined, await establishView(repository, options), id);
+      return new WritingSession(repository, options, [], await establishView(repository, options), id);
     }
-    const registration = await Registration.register(repository, 'writer', options.owner, [], options);
+    const registrations = await registerAll(repository, options, options.commits ?? 1);
     try {
-      return new WritingSession(repository, options, registration, await establishView(repository, options), registration.id);
+      return new WritingSession(repository, options, registrations, await establishView(repository, options), registrations[0]!.id);
     } catch (error) {
-      await registration.end();
+      for (const registration of registrations) await registration.end();
       throw error;
     }
   }
@@ -106,6 +114,28 @@ export class WritingSession {
   referenceClaimed(ids: Iterable<Bytes>): void {
     for (const id of ids) this.#claimed.add(chunkIdKey(chunkIdFromBytes(id)));
     if (this.#claimed.size > MAX_CLAIMED) this.#resolveClaimed();
+  }
+
+  /**
+   * A pack of a copy of this repository, byte by byte and under its own ID. The caller has checked the bytes, and that no prune
+   * deleted a pack of this name here long ago. False: the name must not be used, since a plan names it or something else lies there.
+   */
+  async adopt(content: PackContent, bytes: Bytes): Promise<boolean> {
+    const { backend } = this.repository;
+    if (this.#view.excluded.has(content.id)) return false;
+    if (this.#options.discard) return true;
+    const name = packName(content.type, content.id);
+    const isOurs = await createSettled(backend, name, bytes, this.#options) === 'created' || equalBytes(await backend.read(name, undefined, this.#options), bytes);
+    if (isOurs) await this.addToIndex(content);
+    return isOurs;
+  }
+
+  /** A pack that is stored, but not in the index or otherwise. */
+  async addToIndex(content: PackContent): Promise<void> {
+    const { cache: { chunks } } = this.repository;
+    const number = chunks.reservePack(content.id);
+    if (chunks.pack(number)?.sizeBytes !== content.sizeBytes) await this.#index.add(content);
+    chunks.addUsable(number);
   }
 
   /**
@@ -156,7 +186,10 @@ export class WritingSession {
       this.#isCommitOpen = true;
       const outcome = await commitRecord(this.repository.backend, this.repository.config.storeMode, id, bytes, this.#options);
       this.#isCommitOpen = false;
-      if (outcome === 'committed') return { id, bytes };
+      if (outcome === 'committed') {
+        await this.#nextRegistration();
+        return { id, bytes };
+      }
       this.#options.onRevoked?.(id);
       if (this.#options.renews === false) throw new SnapError('SESSION_REVOKED', 'A prune took this run for dead', { hint: 'Nothing was changed. Run the command again' });
       await this.#renew();
@@ -173,11 +206,21 @@ export class WritingSession {
   async end(): Promise<unknown> {
     await this.assembler.abandon();
     const failure = await this.#index.abandon();
+    for (const spare of this.#spares) await spare.end();
     if (this.#isCommitOpen) {
       await this.#registration?.leave();
       return failure;
     }
     return await this.#registration?.end() ?? failure;
+  }
+
+  /** The last one stays for `end`. */
+  async #nextRegistration(): Promise<void> {
+    const [next, ...others] = this.#spares;
+    if (next === undefined) return;
+    await this.#registration!.end();
+    this.#registration = next;
+    this.#spares = others;
   }
 
   /** Claimed chunks that are indexed by now become references to their packs. */
@@ -202,10 +245,25 @@ export class WritingSession {
 
   /** W8: a new session ID and a new look at the repository. */
   async #renew(): Promise<void> {
-    const previous = this.#registration!;
-    this.#registration = await Registration.register(this.repository, 'writer', this.#options.owner, [], this.#options);
-    await previous.end();
+    const former = [this.#registration!, ...this.#spares];
+    const [registration, ...spares] = await registerAll(this.repository, this.#options, former.length);
+    this.#registration = registration;
+    this.#spares = spares;
+    for (const each of former) await each.end();
     this.#view = await establishView(this.repository, this.#options);
     this.trees.forgetPacks();
+  }
+}
+
+async function registerAll(repository: OpenRepository, options: WritingOptions, count: number): Promise<readonly Registration[]> {
+  const registrations: Registration[] = [];
+  try {
+    await mapBounded(Array.from({ length: count }), PARALLEL_REGISTRATIONS, async () => {
+      registrations.push(await Registration.register(repository, 'writer', options.owner, [], options));
+    });
+    return registrations;
+  } catch (error) {
+    for (const registration of registrations) await registration.end();
+    throw error;
   }
 }
