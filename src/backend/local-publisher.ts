@@ -7,6 +7,7 @@ import { errnoOf, type NewFile } from './local-filesystem.ts';
 import type { LocalRoot } from './local-root.ts';
 import { TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import type { Failure } from './object-errors.ts';
+import { type PacedCallOptions, pacedPieces } from './transfer-limits.ts';
 
 /**
  * `own`: the name is the caller's alone, so meeting exactly the same bytes there means an earlier try of its own.
@@ -38,9 +39,9 @@ export class LocalPublisher {
   }
 
   /** The signal counts until the object gets its name. An answer 'exists' is as durable as 'created'. */
-  async publish(failure: Failure, parts: readonly Bytes[], mode: PublishMode, signal: AbortSignal | undefined): Promise<'created' | 'exists'> {
+  async publish(failure: Failure, parts: readonly Bytes[], mode: PublishMode, options: PacedCallOptions): Promise<'created' | 'exists'> {
     const directory = directoryOf(failure.name);
-    const temporary = await this.#translated(failure, this.#writeTemporary(failure, directory, parts, signal), () => false);
+    const temporary = await this.#translated(failure, this.#writeTemporary(failure, directory, parts, options), () => false);
     try {
       const naming = this.#giveName(temporary, this.#directories.pathOf(failure.name), mode === 'own' ? parts : undefined);
       const outcome = await this.#translated(failure, naming, error => !NOTHING_DONE.includes(errnoOf(error)));
@@ -68,14 +69,14 @@ export class LocalPublisher {
   }
 
   /** Writes and syncs all parts under a temporary name, and meanwhile makes the directories of the final one. */
-  async #writeTemporary(failure: Failure, directory: string, parts: readonly Bytes[], signal: AbortSignal | undefined): Promise<string> {
+  async #writeTemporary(failure: Failure, directory: string, parts: readonly Bytes[], options: PacedCallOptions): Promise<string> {
     const temporary = this.#directories.pathOf(`${TEMPORARY_DIRECTORY}/${toHex(this.#random.bytes(16))}`);
     const file = await this.#createTemporary(failure, temporary);
     try {
-      const [written, made] = await Promise.allSettled([this.#fill(file, parts, signal), this.#directories.ensure(directory)]);
+      const [written, made] = await Promise.allSettled([this.#fill(file, parts, options), this.#directories.ensure(directory)]);
       if (written.status === 'rejected') throw written.reason;
       if (made.status === 'rejected') throw made.reason;
-      throwIfAborted(signal);
+      throwIfAborted(options.signal);
       return temporary;
     } catch (error) {
       await this.#discard(temporary);
@@ -100,10 +101,11 @@ export class LocalPublisher {
     return fileSystem.createFile(temporary);
   }
 
-  async #fill(file: NewFile, parts: readonly Bytes[], signal: AbortSignal | undefined): Promise<void> {
+  async #fill(file: NewFile, parts: readonly Bytes[], { signal, pace }: PacedCallOptions): Promise<void> {
     try {
       throwIfAborted(signal);
-      await file.write(parts);
+      if (pace === undefined) await file.write(parts);
+      else for await (const piece of pacedPieces(parts, pace)) await file.write([piece]);
       throwIfAborted(signal);
       await file.sync();
     } finally {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Clock, Random } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { SnapError, throwIfAborted } from '../base/errors.ts';
-import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
 import { directoryOf, DurableDirectories } from './durable-directories.ts';
 import { localError, rootVanished, saysMissing } from './local-errors.ts';
 import { type FileSystem, nodeFileSystem, type OpenFile } from './local-filesystem.ts';
@@ -11,6 +11,8 @@ import { LocalPublisher } from './local-publisher.ts';
 import { type LocalRoot, openRoot } from './local-root.ts';
 import { assertObjectName, assertObjectPrefix, assertRange, MAX_READ_BYTES, TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import { type Failure, invalidRange, nameTaken, objectNotFound } from './object-errors.ts';
+import type { PacedBackend } from './throttled.ts';
+import type { Pace, PacedCallOptions } from './transfer-limits.ts';
 
 export interface LocalBackendOptions {
   readonly clock: Clock;
@@ -37,7 +39,8 @@ export async function openLocalBackend(path: string, options: LocalBackendOption
  * Objects as plain files in one directory tree (repository design, section 5.2): directories with mode 700, files 600.
  * Links to files are not objects; links to directories are followed.
  */
-export class LocalBackend implements Backend {
+export class LocalBackend implements PacedBackend {
+  readonly isPaced = true;
   readonly location: string;
   readonly capabilities: BackendCapabilities;
   readonly #root: LocalRoot;
@@ -53,7 +56,7 @@ export class LocalBackend implements Backend {
     this.#publisher = new LocalPublisher(root, this.#directories, clock, random);
   }
 
-  async read(name: string, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async read(name: string, range?: ByteRange, options: PacedCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     assertObjectName(name);
     if (range !== undefined) assertRange(range);
     throwIfAborted(options.signal);
@@ -62,7 +65,7 @@ export class LocalBackend implements Backend {
       const file = await this.#root.fileSystem.openFile(this.#directories.pathOf(name));
       try {
         throwIfAborted(options.signal);
-        return await readExactly(file, range, failure);
+        return await readExactly(file, range, failure, options.pace);
       } finally {
         await file.close();
       }
@@ -96,17 +99,17 @@ export class LocalBackend implements Backend {
   }
 
   /** Meeting exactly the same bytes under the name is a success too: an earlier try came so far. */
-  async create(name: string, parts: readonly Bytes[], options: CallOptions = {}): Promise<void> {
+  async create(name: string, parts: readonly Bytes[], options: PacedCallOptions = {}): Promise<void> {
     assertObjectName(name);
     throwIfAborted(options.signal);
     const failure = this.#failure('create', name);
-    if (await this.#publisher.publish(failure, parts, 'own', options.signal) === 'exists') throw nameTaken(failure);
+    if (await this.#publisher.publish(failure, parts, 'own', options) === 'exists') throw nameTaken(failure);
   }
 
-  async createIfAbsent(name: string, bytes: Bytes, options: CallOptions = {}): Promise<'created' | 'exists'> {
+  async createIfAbsent(name: string, bytes: Bytes, options: PacedCallOptions = {}): Promise<'created' | 'exists'> {
     assertObjectName(name);
     throwIfAborted(options.signal);
-    return this.#publisher.publish(this.#failure('create', name), [bytes], 'contended', options.signal);
+    return this.#publisher.publish(this.#failure('create', name), [bytes], 'contended', options);
   }
 
   async remove(name: string, options: CallOptions = {}): Promise<void> {
@@ -164,14 +167,24 @@ function translate(failure: Failure, error: unknown): SnapError {
   return error instanceof SnapError ? error : localError(failure, error);
 }
 
-async function readExactly(file: OpenFile, range: ByteRange | undefined, failure: Failure): Promise<Uint8Array<ArrayBuffer>> {
+async function readExactly(file: OpenFile, range: ByteRange | undefined, failure: Failure, pace: Pace | undefined): Promise<Uint8Array<ArrayBuffer>> {
   const isUnchecked = range !== undefined && range.length > 0 && range.length <= UNCHECKED_RANGE_BYTES;
   const sizeBytes = isUnchecked ? Number.POSITIVE_INFINITY : await file.sizeBytes();
   const wanted = range ?? { offset: 0, length: sizeBytes };
   if (wanted.length > MAX_READ_BYTES || wanted.offset + wanted.length > sizeBytes) throw invalidRange(failure, wanted, sizeBytes);
   // Not zeroed first: only a completely filled array is handed out.
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(wanted.length).buffer);
-  const count = await file.read(bytes, wanted.offset);
+  const count = pace === undefined ? await file.read(bytes, wanted.offset) : await readInPieces(file, bytes, wanted.offset, pace);
   if (count < wanted.length) throw invalidRange(failure, wanted, wanted.offset + count);
   return bytes;
+}
+
+async function readInPieces(file: OpenFile, target: Uint8Array<ArrayBuffer>, position: number, pace: Pace): Promise<number> {
+  for (let at = 0; at < target.length; at += pace.pieceBytes) {
+    const piece = target.subarray(at, at + pace.pieceBytes);
+    await pace.take(piece.length);
+    const count = await file.read(piece, position + at);
+    if (count < piece.length) return at + count;
+  }
+  return target.length;
 }

@@ -6,6 +6,7 @@ import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retr
 import type { S3Settings } from './s3-client.ts';
 import type { SshSettings } from './ssh-connection.ts';
 import { ThrottledBackend } from './throttled.ts';
+import type { TransferLimits } from './transfer-limits.ts';
 import { withoutRemove } from './without-remove.ts';
 
 export { type LocalLocation, type Location, parseLocation, type S3Credentials, type S3Location, type SftpLocation } from './location.ts';
@@ -15,8 +16,8 @@ export interface OpenBackendOptions {
   readonly random: Random;
   /** Makes the place of a new repository when it is missing. */
   readonly create?: boolean | undefined;
-  readonly uploadBytesPerSecond?: number | undefined;
-  readonly downloadBytesPerSecond?: number | undefined;
+  /** Shared by all backends of the process; undefined: none. */
+  readonly limits?: TransferLimits | undefined;
   /** Nothing can be removed through this backend. */
   readonly appendOnly?: boolean | undefined;
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
@@ -84,9 +85,8 @@ async function closedOnFailure<B extends Backend>(backend: B, work: () => Promis
 }
 
 function wrap(adapter: Backend, options: OpenBackendOptions, giveUpAfterMs?: number): Backend {
-  const { clock, random, uploadBytesPerSecond, downloadBytesPerSecond, onRetry } = options;
-  const isLimited = uploadBytesPerSecond !== undefined || downloadBytesPerSecond !== undefined;
-  const limited = isLimited ? new ThrottledBackend(adapter, { clock, uploadBytesPerSecond, downloadBytesPerSecond }) : adapter;
+  const { clock, random, limits, onRetry } = options;
+  const limited = limits === undefined ? adapter : new ThrottledBackend(adapter, limits);
   const retrying = new RetryingBackend(limited, { clock, random, giveUpAfterMs, onRetry });
   return options.appendOnly === true ? withoutRemove(retrying) : retrying;
 }

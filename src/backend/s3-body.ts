@@ -8,6 +8,7 @@ import { KiB, MiB } from '../base/units.ts';
 import type { ByteRange } from './backend.ts';
 import { MAX_READ_BYTES } from './object-arguments.ts';
 import { type Failure, invalidRange, objectError } from './object-errors.ts';
+import { type Pace, pacedPieces } from './transfer-limits.ts';
 
 /** Bodies up to this size are joined; larger ones are sent part by part, so that a pack is not held twice. */
 const JOINED_BYTES: number = 1 * MiB;
@@ -21,7 +22,7 @@ export interface Upload {
   /** SHA-256 of all parts in base64. */
   readonly checksum: string;
   /** A command may be sent once only: its body is a stream. */
-  command(input: PutInput, withChecksum: boolean): PutObjectCommand;
+  command(input: PutInput, withChecksum: boolean, pace?: Pace): PutObjectCommand;
 }
 
 /**
@@ -33,9 +34,9 @@ export function uploadOf(parts: readonly Bytes[]): Upload {
   for (const part of parts) hash.update(part);
   const digest = hash.digest();
   const checksum = digest.toString('base64');
-  const command = (input: PutInput, withChecksum: boolean): PutObjectCommand => {
+  const command = (input: PutInput, withChecksum: boolean, pace?: Pace): PutObjectCommand => {
     const put = new PutObjectCommand({
-      ...input, ContentLength: sizeBytes, Body: sizeBytes <= JOINED_BYTES ? concatBytes(parts) : Readable.from(piecesOf(parts)),
+      ...input, ContentLength: sizeBytes, Body: bodyOf(parts, sizeBytes, pace),
       ...(withChecksum ? { ChecksumSHA256: checksum } : {}),
     });
     put.middlewareStack.add(next => args => {
@@ -47,7 +48,12 @@ export function uploadOf(parts: readonly Bytes[]): Upload {
   return { sizeBytes, checksum, command };
 }
 
-function* piecesOf(parts: readonly Bytes[]): Generator<Uint8Array> {
+function bodyOf(parts: readonly Bytes[], sizeBytes: number, pace: Pace | undefined): Bytes | Readable {
+  if (pace !== undefined && sizeBytes > 0) return Readable.from(pacedPieces(piecesOf(parts), pace), { objectMode: true, highWaterMark: 1 });
+  return sizeBytes <= JOINED_BYTES ? concatBytes(parts) : Readable.from(piecesOf(parts));
+}
+
+function* piecesOf(parts: readonly Bytes[]): Generator<Bytes> {
   let small: Bytes[] = [];
   let smallBytes = 0;
   for (const part of parts) {
@@ -62,7 +68,7 @@ function* piecesOf(parts: readonly Bytes[]): Generator<Uint8Array> {
 }
 
 /** @throws INVALID_RANGE when the range is not fully there; UNAVAILABLE for an answer that is cut off */
-export async function readBody(failure: Failure, answer: GetObjectCommandOutput, range: ByteRange | undefined): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBody(failure: Failure, answer: GetObjectCommandOutput, range: ByteRange | undefined, pace?: Pace): Promise<Uint8Array<ArrayBuffer>> {
   const body = answer.Body as Readable | undefined;
   const { ContentLength: length } = answer;
   if (body === undefined) throw notS3(failure);
@@ -75,6 +81,7 @@ export async function readBody(failure: Failure, answer: GetObjectCommandOutput,
     let at = 0;
     for await (const piece of body as AsyncIterable<Uint8Array>) {
       if (at + piece.length > length) throw notS3(failure);
+      await pace?.take(piece.length);
       bytes.set(piece, at);
       at += piece.length;
     }

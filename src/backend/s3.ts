@@ -9,16 +9,18 @@ import {
 import type { Clock } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError, throwIfAborted } from '../base/errors.ts';
-import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
 import type { S3Location } from './location.ts';
 import { assertObjectName, assertObjectPrefix, assertRange, TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
 import { notS3, readBody, uploadOf } from './s3-body.ts';
 import { S3Connection, type S3Settings } from './s3-client.ts';
 import { answerOf } from './s3-errors.ts';
+import type { PacedBackend } from './throttled.ts';
+import { EXPRESS_UPLOAD_BYTES, type PacedCallOptions } from './transfer-limits.ts';
 
-/** A write of at most this size does not wait behind large ones, as in `ThrottledBackend`. */
-const EXPRESS_BYTES = 16 * 1024;
+/** Of one object in an answer to LIST, for the limits. */
+const LISTED_BYTES = 350;
 /** Amazon speaks of 100 to 200 ms until a request is answered ("Best practices design patterns"); others use the line meanwhile. */
 const WRITES_AT_ONCE = 4;
 /** Data packs and their parity are read when somebody restores; all that stays besides is read by every run. */
@@ -31,7 +33,8 @@ export interface S3OpenOptions extends CallOptions {
   readonly create?: boolean | undefined;
 }
 
-export class S3Backend implements Backend {
+export class S3Backend implements PacedBackend {
+  readonly isPaced = true;
   readonly location: string;
   readonly capabilities: BackendCapabilities;
   readonly writesAtOnce: number;
@@ -78,7 +81,7 @@ export class S3Backend implements Backend {
     }
   }
 
-  async read(name: string, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  async read(name: string, range?: ByteRange, options: PacedCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     assertObjectName(name);
     if (range !== undefined) assertRange(range);
     throwIfAborted(options.signal);
@@ -88,7 +91,7 @@ export class S3Backend implements Backend {
     const command = new GetObjectCommand({ ...this.#address(name), ...header });
     try {
       return await this.#connection.request(failure, { signal: options.signal }, async (client, send) =>
-        readBody(failure, await client.send(command, send), range));
+        readBody(failure, await client.send(command, send), range, options.pace));
     } catch (error) {
       if (range === undefined || answerOf(error)?.status !== 416) throw error;
       throw invalidRange(failure, range, (await this.stat(name, options)).sizeBytes);
@@ -112,12 +115,13 @@ export class S3Backend implements Backend {
     }
   }
 
-  async *list(prefix: string, options: CallOptions = {}): AsyncGenerator<StoredObject> {
+  async *list(prefix: string, options: PacedCallOptions = {}): AsyncGenerator<StoredObject> {
     assertObjectPrefix(prefix);
     const failure = this.#failure('list', '');
     let token: string | undefined;
     do {
       const page = await this.#listPage(failure, this.#prefix + prefix, token === undefined ? {} : { ContinuationToken: token }, options.signal);
+      await options.pace?.take((page.Contents?.length ?? 0) * LISTED_BYTES);
       for (const object of this.#objectsOf(failure, page, prefix)) {
         throwIfAborted(options.signal);
         yield object;
@@ -129,11 +133,11 @@ export class S3Backend implements Backend {
     } while (token !== undefined);
   }
 
-  async create(name: string, parts: readonly Bytes[], options: CallOptions = {}): Promise<void> {
+  async create(name: string, parts: readonly Bytes[], options: PacedCallOptions = {}): Promise<void> {
     if (await this.#put(name, parts, options) === 'exists') throw nameTaken(this.#failure('create', name));
   }
 
-  createIfAbsent(name: string, bytes: Bytes, options: CallOptions = {}): Promise<'created' | 'exists'> {
+  createIfAbsent(name: string, bytes: Bytes, options: PacedCallOptions = {}): Promise<'created' | 'exists'> {
     return this.#put(name, [bytes], options);
   }
 
@@ -153,7 +157,7 @@ export class S3Backend implements Backend {
     this.#connection.close();
   }
 
-  async #put(name: string, parts: readonly Bytes[], options: CallOptions): Promise<'created' | 'exists'> {
+  async #put(name: string, parts: readonly Bytes[], options: PacedCallOptions): Promise<'created' | 'exists'> {
     assertObjectName(name);
     throwIfAborted(options.signal);
     const failure = this.#failure('create', name);
@@ -169,7 +173,7 @@ export class S3Backend implements Backend {
   }
 
   /** Decides races among the calls of this backend only; `capabilities` says so. */
-  #putUnlessThere(failure: Failure, parts: readonly Bytes[], options: CallOptions): Promise<'created' | 'exists'> {
+  #putUnlessThere(failure: Failure, parts: readonly Bytes[], options: PacedCallOptions): Promise<'created' | 'exists'> {
     const { name } = failure;
     const turn = (this.#writing.get(name) ?? Promise.resolve()).then(async () => {
       try {
@@ -189,15 +193,15 @@ export class S3Backend implements Backend {
   }
 
   async #putOnce(
-    failure: Failure, parts: readonly Bytes[], condition: { readonly IfNoneMatch?: '*' }, { signal }: CallOptions,
+    failure: Failure, parts: readonly Bytes[], condition: { readonly IfNoneMatch?: '*' }, { signal, pace }: PacedCallOptions,
   ): Promise<'created' | 'exists' | 'unsupported'> {
     const upload = uploadOf(parts);
     const withChecksum = await this.#connection.sendsChecksums();
     const input = { ...this.#address(failure.name), ...condition, ...this.#storage(failure.name) };
-    const isSmall = upload.sizeBytes <= EXPRESS_BYTES;
+    const isSmall = upload.sizeBytes <= EXPRESS_UPLOAD_BYTES;
     const request = { signal, isWrite: true, isShort: isSmall, isExpress: isSmall };
     try {
-      const answer = await this.#connection.request(failure, request, (client, send) => client.send(upload.command(input, withChecksum), send));
+      const answer = await this.#connection.request(failure, request, (client, send) => client.send(upload.command(input, withChecksum, pace), send));
       const isDamaged = withChecksum && (answer.ChecksumSHA256 ?? upload.checksum) !== upload.checksum;
       if (answer.ETag === undefined || isDamaged) throw notS3(failure, isDamaged ? 'the server has stored other bytes' : undefined);
       return 'created';

@@ -14,6 +14,7 @@ import type { SftpLocation } from './location.ts';
 import { SftpFileSystem } from './sftp-filesystem.ts';
 import { SftpSession } from './sftp-session.ts';
 import { connectSsh, failureAt, type SshSettings } from './ssh-connection.ts';
+import type { PacedCallOptions } from './transfer-limits.ts';
 
 export interface SftpOpenOptions {
   readonly clock: Clock;
@@ -73,7 +74,7 @@ export class SftpBackend extends LocalBackend {
     this.#clock = clock;
   }
 
-  override read(name: string, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+  override read(name: string, range?: ByteRange, options: PacedCallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     return this.#stoppable(super.read(name, range, options), options);
   }
 
@@ -90,11 +91,11 @@ export class SftpBackend extends LocalBackend {
     }
   }
 
-  override create(name: string, parts: readonly Bytes[], options: CallOptions = {}): Promise<void> {
+  override create(name: string, parts: readonly Bytes[], options: PacedCallOptions = {}): Promise<void> {
     return this.#stoppable(super.create(name, parts, options), options);
   }
 
-  override createIfAbsent(name: string, bytes: Bytes, options: CallOptions = {}): Promise<'created' | 'exists'> {
+  override createIfAbsent(name: string, bytes: Bytes, options: PacedCallOptions = {}): Promise<'created' | 'exists'> {
     return this.#stoppable(super.createIfAbsent(name, bytes, options), options);
   }
 

@@ -1,65 +1,63 @@
-import type { Clock } from '../base/ambient.ts';
+/** Limits the bytes per second over all calls of all backends that share the same limits. */
 import type { Bytes } from '../base/bytes.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { Pace, PacedCallOptions, TransferLimits } from './transfer-limits.ts';
 
-export interface ThrottledOptions {
-  readonly clock: Clock;
-  /** Above 0; undefined: no limit. */
-  readonly uploadBytesPerSecond?: number | undefined;
-  /** Above 0; undefined: no limit. */
-  readonly downloadBytesPerSecond?: number | undefined;
+/** An adapter that asks the pace of a call before each piece of it, and cuts the bytes accordingly. */
+export interface PacedBackend extends Backend {
+  readonly isPaced: true;
 }
 
-/** What may flow at once after a pause, in seconds of the rate. */
-const BURST_SECONDS = 1;
 /**
- * An upload of at most this size goes at once and is only charged: a heartbeat or a commit must not stand in the queue behind
- * packs, or a slow line would make the session look dead.
+ * Adapters that ask the pace themselves hold the rate within an object; with others it holds on average over objects.
+ * Requests and listings count only as far as an adapter says; TLS, SSH and headers add a percent or two on the line.
  */
-const EXPRESS_UPLOAD_BYTES = 16 * 1024;
-
-/** Limits the bytes per second over all calls together. Objects go one by one; the rate holds on average over them. */
 export class ThrottledBackend implements Backend {
   readonly location: string;
-  readonly capabilities: BackendCapabilities;
   readonly writesAtOnce: number | undefined;
-  readonly #inner: Backend;
-  readonly #upload: TokenBucket | undefined;
-  readonly #download: TokenBucket | undefined;
+  readonly #inner: Backend | PacedBackend;
+  readonly #limits: TransferLimits;
 
-  constructor(inner: Backend, options: ThrottledOptions) {
+  constructor(inner: Backend | PacedBackend, limits: TransferLimits) {
     this.location = inner.location;
-    this.capabilities = inner.capabilities;
     this.writesAtOnce = inner.writesAtOnce;
     this.#inner = inner;
-    this.#upload = makeBucket(options.clock, options.uploadBytesPerSecond);
-    this.#download = makeBucket(options.clock, options.downloadBytesPerSecond);
+    this.#limits = limits;
   }
 
-  async read(name: string, range?: ByteRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>> {
-    // The size of a whole object is known only afterwards: wait until the past is paid for, then charge what came.
-    await this.#download?.take(range?.length ?? 0, options?.signal);
-    const bytes = await this.#inner.read(name, range, options);
-    if (range === undefined) this.#download?.charge(bytes.length);
-    return bytes;
+  /** Asked anew each time: an adapter may learn only by its first write that the store cannot decide races. */
+  get capabilities(): BackendCapabilities {
+    return this.#inner.capabilities;
+  }
+
+  read(name: string, range?: ByteRange, options: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+    if (!this.#limits.isDownloadLimited) return this.#inner.read(name, range, options);
+    const pace = this.#limits.downloadPace(options.signal);
+    return this.#limits.readInTurn(options.signal, async () => {
+      if (this.#isPaced) return this.#inner.read(name, range, withPace(options, pace));
+      // The size of a whole object is known only afterwards: wait until the past is paid for, then charge what came.
+      await pace.take(range?.length ?? 0);
+      const bytes = await this.#inner.read(name, range, options);
+      if (range === undefined) this.#limits.chargeDownload(bytes.length);
+      return bytes;
+    });
   }
 
   stat(name: string, options?: CallOptions): Promise<StoredObject> {
     return this.#inner.stat(name, options);
   }
 
-  list(prefix: string, options?: CallOptions): AsyncIterable<StoredObject> {
-    return this.#inner.list(prefix, options);
+  list(prefix: string, options: CallOptions = {}): AsyncIterable<StoredObject> {
+    if (!this.#limits.isDownloadLimited || !this.#isPaced) return this.#inner.list(prefix, options);
+    return this.#inner.list(prefix, withPace(options, this.#limits.downloadPace(options.signal)));
   }
 
-  async create(name: string, parts: readonly Bytes[], options?: CallOptions): Promise<void> {
-    await this.#beforeUpload(parts.reduce((sum, part) => sum + part.length, 0), options);
-    return this.#inner.create(name, parts, options);
+  create(name: string, parts: readonly Bytes[], options: CallOptions = {}): Promise<void> {
+    return this.#upload(parts.reduce((sum, part) => sum + part.length, 0), options, paced => this.#inner.create(name, parts, paced));
   }
 
-  async createIfAbsent(name: string, bytes: Bytes, options?: CallOptions): Promise<'created' | 'exists'> {
-    await this.#beforeUpload(bytes.length, options);
-    return this.#inner.createIfAbsent(name, bytes, options);
+  createIfAbsent(name: string, bytes: Bytes, options: CallOptions = {}): Promise<'created' | 'exists'> {
+    return this.#upload(bytes.length, options, paced => this.#inner.createIfAbsent(name, bytes, paced));
   }
 
   remove(name: string, options?: CallOptions): Promise<void> {
@@ -70,51 +68,19 @@ export class ThrottledBackend implements Backend {
     return this.#inner.close();
   }
 
-  async #beforeUpload(sizeBytes: number, options: CallOptions | undefined): Promise<void> {
-    if (sizeBytes <= EXPRESS_UPLOAD_BYTES) this.#upload?.charge(sizeBytes);
-    else await this.#upload?.take(sizeBytes, options?.signal);
+  async #upload<T>(sizeBytes: number, options: CallOptions, send: (options: CallOptions) => Promise<T>): Promise<T> {
+    if (!this.#limits.isUploadLimited) return send(options);
+    const pace = this.#limits.uploadPace(sizeBytes, options.signal);
+    if (this.#isPaced) return send(withPace(options, pace));
+    await pace.take(sizeBytes);
+    return send(options);
+  }
+
+  get #isPaced(): boolean {
+    return 'isPaced' in this.#inner;
   }
 }
 
-/**
- * A token bucket kept as one number: when everything taken so far is paid for. Taking more than the bucket holds is allowed
- * and puts the debt on the next taker, so that a large object is not cut. First come, first served.
- */
-class TokenBucket {
-  readonly #clock: Clock;
-  readonly #msPerByte: number;
-  #paidAt = Number.NEGATIVE_INFINITY;
-
-  constructor(clock: Clock, bytesPerSecond: number) {
-    this.#clock = clock;
-    this.#msPerByte = 1000 / bytesPerSecond;
-  }
-
-  /** Waits until the debt of those before is paid. @throws CANCELLED, then nothing is charged */
-  async take(bytes: number, signal: AbortSignal | undefined): Promise<void> {
-    const waitMs = this.#debtMs();
-    this.charge(bytes);
-    if (waitMs <= 0) return;
-    try {
-      await this.#clock.sleep(waitMs, signal);
-    } catch (error) {
-      this.#paidAt -= bytes * this.#msPerByte;
-      throw error;
-    }
-  }
-
-  charge(bytes: number): void {
-    // A pause longer than the burst saves up no more.
-    this.#paidAt = Math.max(this.#paidAt, this.#clock.monotonic() - BURST_SECONDS * 1000) + bytes * this.#msPerByte;
-  }
-
-  #debtMs(): number {
-    return this.#paidAt - this.#clock.monotonic();
-  }
-}
-
-function makeBucket(clock: Clock, bytesPerSecond: number | undefined): TokenBucket | undefined {
-  if (bytesPerSecond === undefined) return undefined;
-  if (!(bytesPerSecond > 0)) throw new RangeError(`Not a rate: ${bytesPerSecond} bytes per second`);
-  return new TokenBucket(clock, bytesPerSecond);
+function withPace(options: CallOptions, pace: Pace): PacedCallOptions {
+  return { ...options, pace };
 }

@@ -8,6 +8,7 @@ import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
+import { TransferLimits } from '../backend/transfer-limits.ts';
 import { cacheDirectory, listCaches, removeCache, type CacheFolder } from '../cache/cache-directory.ts';
 import { openLmdbCache } from '../cache/lmdb-cache.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -25,6 +26,7 @@ import type { EngineFactory } from '../usecases/ingest-engine.ts';
 import type { PruneOptions } from '../usecases/prune/prune.ts';
 import type { FlagSet } from './flag.ts';
 import { hostIdentity } from './host-identity.ts';
+import { limitsAt } from './limit-timetable.ts';
 import { repositoryLocation } from './location.ts';
 import { programVersion } from './program-version.ts';
 import { s3Choices, sshChoices } from './remote-settings.ts';
@@ -81,7 +83,7 @@ export async function withBackend<T>(
   const { globals } = surroundings;
   const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
-    uploadBytesPerSecond: globals.limitUpload, downloadBytesPerSecond: globals.limitDownload,
+    limits: transferLimits(globals),
     s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment), signal: job.signal,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
@@ -89,6 +91,19 @@ export async function withBackend<T>(
     if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
     return work(backend);
   });
+}
+
+/** One for the whole run: several repositories share the same line. */
+const LIMITS = new WeakMap<Surroundings['globals'], TransferLimits>();
+
+function transferLimits(globals: Surroundings['globals']): TransferLimits | undefined {
+  const { limits: periods, limitUpload: upload, limitDownload: download } = globals;
+  if (periods.length === 0 && upload === undefined && download === undefined) return undefined;
+  const known = LIMITS.get(globals);
+  if (known !== undefined) return known;
+  const made = new TransferLimits(systemClock, () => limitsAt(periods, { upload, download }, systemClock.now()));
+  LIMITS.set(globals, made);
+  return made;
 }
 
 /** The printable location of a repository that is there already; for looking before anybody is asked for a password. */

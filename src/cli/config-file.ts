@@ -93,6 +93,7 @@ class ConfigReader {
   texts(pair: Pair, each: Flag<unknown>, key: string): readonly string[] {
     const value = this.#resolved(pair.value);
     const at = positionOf(value) ?? positionOf(pair.key);
+    if (each.fields !== undefined) return this.#mapTexts(value, each, each.fields, key);
     const nodes = isSeq(value) ? value.items.map(item => this.#resolved(item)) : [value];
     if (isSeq(value) && !each.isList) throw this.wrong(at, `'${key}' takes one value`, 'Write it without a list');
     const texts = nodes.map(node => {
@@ -106,6 +107,32 @@ class ConfigReader {
       throw this.wrong(at, error.message, error.hint);
     }
     return texts;
+  }
+
+  /** A list of maps. */
+  #mapTexts(value: Node | null | undefined, each: Flag<unknown>, fields: readonly string[], key: string): readonly string[] {
+    if (!isSeq(value)) throw this.wrong(positionOf(value), `'${key}' is not a list`, "Begin each of its items with '- '");
+    return value.items.map(item => {
+      const given: Record<string, string> = {};
+      for (const pair of this.pairs(item)) {
+        const field = this.keyOf(pair);
+        if (!fields.includes(field)) throw this.unknownKey(pair, field, fields, `${key}.`);
+        const node = this.#resolved(pair.value);
+        const parts = isSeq(node) ? node.items.map(inner => this.#resolved(inner)) : [node];
+        given[field] = parts.map(part => {
+          if (!isScalar(part) || part.value === null) throw this.wrong(positionOf(part) ?? positionOf(pair.key), `'${key}.${field}' has no value`, 'Write a value or remove the key');
+          return typeof part.value === 'string' ? part.value : part.source ?? String(part.value);
+        }).join(',');
+      }
+      const text = JSON.stringify(given);
+      try {
+        each.parse([text], `'${key}'`);
+      } catch (error) {
+        if (!(error instanceof SnapError)) throw error;
+        throw this.wrong(positionOf(this.#resolved(item)), error.message, error.hint);
+      }
+      return text;
+    });
   }
 
   unknownKey(pair: Pair, key: string, known: readonly string[], prefix: string): SnapError {

@@ -26,6 +26,8 @@ export interface Flag<T> {
   readonly inFile: boolean;
   /** Does not exist on the command line. */
   readonly isFileOnly?: boolean;
+  /** In the file each item of it is a map with some of these keys; its text is the JSON of keys and texts. */
+  readonly fields?: readonly string[];
   /** Described in a help topic instead of in the help of every verb. */
   readonly isHidden?: boolean;
   readonly help: string;
@@ -121,11 +123,18 @@ export function size(name: string, help: string, extras: Extras = {}): Flag<numb
 
 /** Bytes per second; a bare number counts KiB/s, as in the other tools of this field. */
 export function rate(name: string, help: string, extras: Extras = {}): Flag<number | undefined> {
-  return valued(name, 'RATE', help, given => {
-    const bytes = /^\d+$/.test(given.trim()) ? Number(given) * KiB : parseSize(given.replace(/\/s$/, ''));
-    if (bytes === 0) throw new SnapError('USAGE', 'A limit of 0 would stop all transfer', { hint: 'Leave the option out for no limit' });
-    return bytes;
-  }, extras);
+  return valued(name, 'RATE', help, parseRate, extras);
+}
+
+/** Below this, connections stand still for so long that servers close them. */
+const MIN_RATE = 1 * KiB;
+
+/** Bytes per second. @throws USAGE */
+export function parseRate(given: string): number {
+  const bytes = /^\d+$/.test(given.trim()) ? Number(given) * KiB : parseSize(given.trim().replace(/\/s$/, ''));
+  if (bytes === 0) throw new SnapError('USAGE', 'A limit of 0 would stop all transfer', { hint: 'Leave the option out for no limit' });
+  if (bytes < MIN_RATE) throw new SnapError('USAGE', 'A limit below 1 KiB/s would let every connection time out', { hint: 'Write at least 1K' });
+  return bytes;
 }
 
 export function wholeNumber(name: string, least: number, most: number, help: string, extras: Extras = {}): Flag<number | undefined> {

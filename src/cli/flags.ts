@@ -2,6 +2,7 @@
 import {
   choice, choices, counted, flag, list, onUnless, rate, size, text, toggle, valued, wholeNumber, type ValuesOf,
 } from './flag.ts';
+import { LIMITS_FLAG } from './limit-timetable.ts';
 import { REMOTE_FLAGS } from './remote-flags.ts';
 import { parseChunker, parseCompression, parseMoment, parseParityShare } from './values.ts';
 
@@ -16,6 +17,7 @@ export const GLOBAL_FLAGS = {
   ...REMOTE_FLAGS,
   limitUpload: rate('limit-upload', 'upload at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_UPLOAD', inFile: true }),
   limitDownload: rate('limit-download', 'download at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_DOWNLOAD', inFile: true }),
+  limits: LIMITS_FLAG,
   json: flag('json', 'print JSON lines for programs'),
   quiet: flag('quiet', 'print nothing but errors', { short: 'q' }),
   verbose: counted('verbose', 'say more; twice for even more', { short: 'v' }),

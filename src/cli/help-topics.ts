@@ -225,8 +225,23 @@ snap reads one YAML file: the one of --config or SNAP_CONFIG, else ./snap.yaml, 
     exclude-caches: true
     tag: [daily]
 
-Keys are the long names of flags: global ones at the top, those of a verb in a section named after it. Paths count from the
+Limits may depend on the hour (see snap help limits). Keys are the long names of flags: global ones at the top, those of a verb
+in a section named after it. Paths count from the
 folder of the file. An unknown key is an error that names its line. A ./snap.yaml that belongs to another user is refused.`;
+
+const LIMITS = `\
+--limit-upload RATE and --limit-download RATE bound the bytes per second of the whole run, over all connections. A bare number
+counts KiB/s; 5M or 5MiB/s are bytes with a unit. In the configuration file they may depend on the hour:
+
+  limit-upload: 10M          outside the hours below; left out: no limit
+  limits:
+    - days: mon-fri          or sat,sun, or one day; left out: every day
+      from: 08:00            until before 'to', by the clock of this machine; 22:00 to 06:00 goes over midnight
+      to: 18:00
+      upload: 1M             or unlimited; download likewise
+
+Of the periods that hold, the first that names a direction counts. A run follows the timetable while it goes on. A flag, or
+SNAP_LIMIT_UPLOAD and SNAP_LIMIT_DOWNLOAD, count at every hour. --concurrency N is how many requests go at once (default 16).`;
 
 const FIRST_BACKUP = `\
   snap try ~/Documents            a trial: backs up, verifies, restores, compares, and tells you what it did
@@ -251,6 +266,7 @@ export const TOPICS: readonly Topic[] = [
   { name: 'retention', summary: 'which snapshots to keep', text: () => RETENTION },
   { name: 'prune', summary: 'freeing space, and what it waits for', text: () => PRUNE },
   { name: 'configuration', summary: 'the file snap.yaml', text: () => CONFIGURATION },
+  { name: 'limits', summary: 'bytes per second, and at which hours', text: () => LIMITS },
   { name: 'environment', summary: 'environment variables', text: environmentText },
   { name: 'exit-codes', summary: 'what a script can rely on', text: exitCodesText },
   { name: 'json', summary: 'output for programs', text: () => JSON_LINES },

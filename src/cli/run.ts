@@ -5,6 +5,7 @@ import type { Environment } from './config-place.ts';
 import { GLOBAL_FLAGS, type GlobalValues } from './flags.ts';
 import { catchInterrupts } from './interrupts.ts';
 import { newRenderer } from './job.ts';
+import { withoutDirections } from './limit-timetable.ts';
 import { exitCodeOfResult, failureOf } from './outcome.ts';
 import { EXCLUSIVE_GLOBALS, resolveFlags } from './settings.ts';
 import { ProcessTerminal, type Terminal } from './terminal.ts';
@@ -53,10 +54,17 @@ interface Settled {
 async function settle(parsed: Extract<ParsedArguments, { kind: 'run' }>, environment: Environment): Promise<Settled> {
   const { verb, globals: given } = parsed;
   const file = await configFileFor(verb, given['config']?.at(-1) ?? environment['SNAP_CONFIG'], environment);
-  const globals = resolveFlags(GLOBAL_FLAGS, { given, environment, file: file?.globals ?? {}, filePath: file?.path }, EXCLUSIVE_GLOBALS);
+  const resolved = resolveFlags(GLOBAL_FLAGS, { given, environment, file: file?.globals ?? {}, filePath: file?.path }, EXCLUSIVE_GLOBALS);
+  const globals = Object.freeze({ ...resolved, limits: withoutDirections(resolved.limits, overruled(given, environment)) });
   const flags = resolveFlags(verb.flags, { given: parsed.flags, environment, file: file?.verbs[verb.name] ?? {}, filePath: file?.path });
   const namesCredential = (['passwordFile', 'passwordCommand', 'keyFile'] as const).some(key => given[key] !== undefined);
   return { globals, flags, credentialOrigin: namesCredential ? 'flags' : 'elsewhere' };
+}
+
+/** A limit that is given for this run counts more than a timetable. */
+function overruled(given: Readonly<Record<string, readonly string[]>>, environment: Environment): { upload: boolean; download: boolean } {
+  const isGiven = (key: 'limitUpload' | 'limitDownload'): boolean => given[key] !== undefined || (environment[GLOBAL_FLAGS[key].environment!] ?? '') !== '';
+  return { upload: isGiven('limitUpload'), download: isGiven('limitDownload') };
 }
 
 /** Verbs that only talk about snap itself work whatever the file says. */

@@ -6,6 +6,7 @@ import { systemClock, systemRandom } from '../../src/base/ambient.ts';
 import { utf8 } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
 import { type Location, openBackend, parseLocation } from '../../src/backend/open.ts';
+import { TransferLimits } from '../../src/backend/transfer-limits.ts';
 import { backendConformance, codeOf, listedNames } from '../conformance/backend.ts';
 import { FakeS3 } from '../support/fake-s3.ts';
 import { TestClock } from '../support/test-clock.ts';
@@ -14,9 +15,9 @@ const ambient = { clock: systemClock, random: systemRandom };
 
 backendConformance('openBackend of a path with limits', async () => {
   const path = await mkdtemp(`${tmpdir()}/snap-open-`);
-  const limit = 2 ** 33;
+  const limits = new TransferLimits(systemClock, () => ({ upload: 2 ** 33, download: 2 ** 33 }));
   return {
-    open: async () => (await openBackend(path, { ...ambient, create: true, uploadBytesPerSecond: limit, downloadBytesPerSecond: limit })).backend,
+    open: async () => (await openBackend(path, { ...ambient, create: true, limits })).backend,
     dispose: () => rm(path, { recursive: true }),
   };
 }, { createIfAbsent: 'atomic', canRemove: true, clockToleranceMs: 10_000 });

@@ -44,6 +44,11 @@ test('relative paths count from the folder of the file, other locations stay as 
   expect(parse('repository: s3://bucket/prefix').globals['repo']).toEqual(['s3://bucket/prefix']);
 });
 
+test('a timetable of limits is a list of periods', () => {
+  const { globals } = parse('limits:\n  - days: [mon, tue]\n    from: 08:00\n    to: 18:00\n    upload: 1M\n  - download: 500\n');
+  expect(globals['limits']!.map(text => JSON.parse(text) as unknown)).toEqual([{ days: 'mon,tue', from: '08:00', to: '18:00', upload: '1M' }, { download: '500' }]);
+});
+
 test('anchors and an empty file are fine', () => {
   expect(parse('').globals).toEqual({});
   expect(parse('# only a comment\n').verbs).toEqual({});
@@ -55,6 +60,10 @@ describe('faults name file, line and remedy', () => {
     ['\nrepositry: /x', "/etc/snap/snap.yaml, line 2: Unknown key 'repositry'", "Did you mean 'repository'?"],
     ['backup:\n  a: 1\n  exlude: [x]', "line 2: Unknown key 'backup.a'", 'Known keys here: '],
     ['backup:\n  exlude: [x]', "line 2: Unknown key 'backup.exlude'", "Did you mean 'backup.exclude'?"],
+    ['limits:\n  - upload: 1M\n    dayz: mon', "line 3: Unknown key 'limits.dayz'", "Did you mean 'limits.days'?"],
+    ['limits:\n  - upload: 1M\n  - from: 08:00', "line 3: 'limits' has 'from' without 'to'", 'Give both'],
+    ['limits:\n  upload: 1M', "line 2: 'limits' is not a list", "'- '"],
+    ['limits:\n  - upload:', "line 2: 'limits.upload' has no value", 'Write a value'],
     ['json: true', "line 1: Unknown key 'json'", 'Known keys here: '],
     ['backup:\n  series: [a, b]', "line 2: 'backup.series' takes one value", 'without a list'],
     ['backup:\n  exclude-larger-than: big', "line 2: 'backup.exclude-larger-than': 'big' is not a size", 'Write a number'],
