@@ -73,9 +73,7 @@ function compareStored(stored: Bytes, own: Bytes): CommitOutcome {
 
 async function placeFallback(backend: Backend, id: SnapshotId, bytes: Bytes, options: CallOptions): Promise<CommitOutcome> {
   await backend.create(snapshotName(id), [bytes], options);
-  if (!await exists(backend, revokedName(id), options)) return 'committed';
-  if (backend.capabilities.canRemove) await backend.remove(snapshotName(id), options);
-  return 'revoked';
+  return await exists(backend, revokedName(id), options) ? 'revoked' : 'committed';
 }
 
 export async function exists(backend: ReadBackend, name: string, options: CallOptions = {}): Promise<boolean> {

@@ -3,6 +3,7 @@
  * for stores without create-only writes). What is written here stays for ever.
  */
 import type { CallOptions } from '../base/call-options.ts';
+import { hasCode } from '../base/errors.ts';
 import { OBJECT_TYPES, type ObjectType } from '../format/header.ts';
 import type { SessionId } from '../format/ids.ts';
 import { forgottenName, rejectedName, revokedName, snapshotName } from '../format/object-names.ts';
@@ -27,6 +28,22 @@ export async function revokeSession(repository: OpenRepository, id: SessionId, p
   if (await exists(backend, snapshotName(id), options)) return 'committed';
   await mark(repository, rejectedName(id), OBJECT_TYPES.rejected, planNumber, options);
   return 'revoked';
+}
+
+/**
+ * What a revoked writer does where the storage has no create-only writes, before it commits under another ID: the prune may have seen
+ * its record. The mark comes first, since a write that was repeated may still be on its way and bring the record back. Without the
+ * admin key the record stays: it is whole, or the prune has marked it.
+ */
+export async function withdrawRecord(repository: OpenRepository, id: SessionId, planNumber: number, options: CallOptions = {}): Promise<void> {
+  const { backend } = repository;
+  try {
+    await mark(repository, rejectedName(id), OBJECT_TYPES.rejected, planNumber, options);
+  } catch (error) {
+    if (hasCode(error, 'DENIED')) return;
+    throw error;
+  }
+  if (backend.capabilities.canRemove) await backend.remove(snapshotName(id), options);
 }
 
 function mark({ backend, objects, clock }: OpenRepository, name: string, type: ObjectType, planNumber: number, options: CallOptions): Promise<'created' | 'exists'> {

@@ -17,6 +17,7 @@ import { IndexWriter } from './index-writer.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { PackAssembler, type PackWritten } from './pack-assembler.ts';
 import { Registration, type SessionOwner } from './registration.ts';
+import { withdrawRecord } from './revocation.ts';
 import { establishView, type SessionView } from './session-view.ts';
 import { createSettled } from './settled-write.ts';
 import { TreeWriter } from './tree-writer.ts';
@@ -181,15 +182,17 @@ export class WritingSession {
     for (let round = 0; round < MAX_ROUNDS; round++) {
       if (!this.isClosed()) return this.#forgetReferences();
       const { id } = this.#registration!;
+      const { config, backend } = this.repository;
       this.#registration!.check();
       const bytes = this.#seal(build({ id, gcNumber: this.#view.gcNumber }));
       this.#isCommitOpen = true;
-      const outcome = await commitRecord(this.repository.backend, this.repository.config.storeMode, id, bytes, this.#options);
+      const outcome = await commitRecord(backend, config.storeMode, id, bytes, this.#options);
       this.#isCommitOpen = false;
       if (outcome === 'committed') {
         await this.#nextRegistration();
         return { id, bytes };
       }
+      if (outcome === 'revoked' && config.storeMode === 'fallback') await withdrawRecord(this.repository, id, this.#view.gcNumber, this.#options);
       this.#options.onRevoked?.(id);
       if (this.#options.renews === false) throw new SnapError('SESSION_REVOKED', 'A prune took this run for dead', { hint: 'Nothing was changed. Run the command again' });
       await this.#renew();

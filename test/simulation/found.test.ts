@@ -5,7 +5,9 @@ import { SnapError } from '../../src/base/errors.ts';
 import { MemoryBackend } from '../../src/backend/memory.ts';
 import type { Backend, CallOptions } from '../../src/backend/backend.ts';
 import { withoutRemove } from '../../src/backend/without-remove.ts';
+import { parseSessionId } from '../../src/format/ids.ts';
 import { rotateKeyring } from '../../src/repository/key-rotation.ts';
+import { revokeSession } from '../../src/repository/revocation.ts';
 import { loadSnapshots } from '../../src/repository/snapshots.ts';
 import { changeTags } from '../../src/usecases/labels.ts';
 import { FaultyBackend } from '../support/faulty-backend.ts';
@@ -179,6 +181,26 @@ describe('a backup whose commit got no answer', () => {
     faulty.assertAllHit();
     expect([...(await readAllSnapshots(await reopen(backend))).keys()].sort()).toEqual([ids[0]!, snapshotId!].sort());
     expect(snapshotId).not.toBe(lost);
+  });
+
+  test('and arrives once more, on a store without create-only writes, stays dead after it was revoked', async () => {
+    const store = new OverwritingBackend({ clock: new TestClock(), createIfAbsent: 'none' });
+    const { ids, root } = await generations(1, store);
+    const hooked = new HookedBackend(store);
+    let late: [name: string, bytes: Bytes] | undefined;
+    hooked.before('stat', /^revoked\//, async () => {
+      const name = (await namesBelow(store, 'snapshots/')).find(each => !each.includes(ids[0]!))!;
+      late = [name, await store.read(name)];
+      expect(await revokeSession(await reopen(store), parseSessionId(name.split('/')[1]!), 1)).toBe('committed');
+    });
+    changeTree(root, 1);
+    const { snapshotId } = await backupPath(await reopen(hooked), root);
+    hooked.assertAllStruck();
+    const other = await reopen(store);
+    await forget(other, snapshotId!);
+    expect(await runPrune(other)).toMatchObject({ isPending: false });
+    await store.create(late![0], [late![1]]);
+    expect([...(await readAllSnapshots(await reopen(store))).keys()]).toEqual([ids[0]]);
   });
 });
 
