@@ -239,7 +239,7 @@ function isExcused(error: unknown, process: Process, host: Host): boolean {
   const { met } = process;
   if (RACES.has(error.code)) return true;
   if (error.code === 'DENIED') return !host.canRemove;
-  if (error.code === 'UNAVAILABLE') return met.has('unavailable') || met.has('lost-answer');
+  if (error.code === 'UNAVAILABLE') return met.has('unavailable') || met.has('lost-answer') || met.has('late');
   if (error.code === 'NO_SPACE') return met.has('no-space');
   return mayMisread(process) && error.kind !== 'internal';
 }

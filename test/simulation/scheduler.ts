@@ -9,6 +9,8 @@ import { faultError, isChange, type FaultKind, type Operation, type Process, typ
 /** Each number is a chance of one in so many; 0 is never. */
 export interface Weather {
   readonly faults: Readonly<Record<FaultKind, number>>;
+  /** A time in which the storage refuses half of all requests, as one does that is asked for too much. */
+  readonly refusals: number;
   readonly slowAnswer: number;
   readonly kill: number;
   readonly freeze: number;
@@ -17,14 +19,14 @@ export interface Weather {
 }
 
 export const CALM: Weather = {
-  faults: { unavailable: 0, 'lost-answer': 0, 'no-space': 0, flip: 0, truncate: 0 }, slowAnswer: 0, kill: 0, freeze: 0, timeJump: 0, clockChange: 0,
+  faults: { unavailable: 0, 'lost-answer': 0, late: 0, 'no-space': 0, flip: 0, truncate: 0 }, refusals: 0, slowAnswer: 0, kill: 0, freeze: 0, timeJump: 0, clockChange: 0,
 };
 
 export type Policy = 'uniform' | 'turns' | 'priorities';
 
 const HOUR = 3_600_000;
 const JUMPS = [HOUR, 12 * HOUR, 25 * HOUR, 72 * HOUR];
-/** What a process that is frozen or dead has sent may take effect at any time; one in so many steps. */
+/** What a process that is frozen or dead has sent, or has given up, may take effect at any time; one in so many steps. */
 const STRAY_EFFECT = 12;
 /** Turns of the event loop after which a process that waits for nothing is taken for stuck. */
 const MAX_IDLE_TURNS = 2000;
@@ -39,6 +41,8 @@ export class Scheduler {
   readonly #thaws = new Map<Process, number>();
   #last: Process | undefined;
   #steps = 0;
+  /** The step with which the storage answers everything again. */
+  #refusesUntil = 0;
 
   constructor(world: World, policy: Policy) {
     this.#world = world;
@@ -63,9 +67,9 @@ export class Scheduler {
     }
   }
 
-  /** What dead processes have sent and nobody saw arrive: each of these happens now or never. */
+  /** What nobody waits for any more, and nobody saw arrive: each of these happens now or never. */
   settleStrays(): void {
-    for (const operation of [...this.#world.operations].filter(({ process }) => !process.isAlive)) {
+    for (const operation of [...this.#world.operations].filter(({ process, isLate }) => isLate || !process.isAlive)) {
       if (this.#random.oneIn(2)) this.#drop(operation);
       else this.#takeEffect(operation);
     }
@@ -103,12 +107,16 @@ export class Scheduler {
   }
 
   #happen(): void {
-    const { kill, freeze, timeJump, clockChange } = this.weather;
+    const { kill, freeze, timeJump, clockChange, refusals } = this.weather;
     const running = this.#world.processes.filter(({ isFrozen, host }) => !isFrozen && host !== '');
     if (running.length > 0 && this.#hits(kill)) this.#kill(this.#pick(running));
     else if (running.length > 0 && this.#hits(freeze)) this.#freeze(this.#pick(running));
     if (this.#hits(timeJump)) this.#jump(this.#pick(JUMPS));
     if (this.#hits(clockChange)) this.onClockChange();
+    if (this.#hits(refusals)) {
+      this.#refusesUntil = this.#steps + 10 + this.#random.below(100);
+      this.#world.note('the storage is asked for too much');
+    }
   }
 
   #jump(ms: number): void {
@@ -148,9 +156,9 @@ export class Scheduler {
   // --- choices ---
 
   #choose(): Operation | undefined {
-    const strays = this.#world.operations.filter(({ process, answer }) => (process.isFrozen || !process.isAlive) && answer === undefined);
+    const strays = this.#world.operations.filter(({ process, answer, isLate }) => isLate || ((process.isFrozen || !process.isAlive) && answer === undefined));
     if (strays.length > 0 && this.#random.oneIn(STRAY_EFFECT)) return this.#pick(strays);
-    const ready = this.#world.operations.filter(({ process }) => process.isAlive && !process.isFrozen);
+    const ready = this.#world.operations.filter(({ process, isLate }) => process.isAlive && !process.isFrozen && !isLate);
     if (ready.length === 0) return undefined;
     const processes = [...new Set(ready.map(({ process }) => process))];
     const chosen = this.#chooseProcess(processes);
@@ -181,14 +189,23 @@ export class Scheduler {
   }
 
   #takeEffect(operation: Operation): void {
-    const { process, verb, name } = operation;
-    const fault = process.isAlive && verb !== 'begin' ? this.#faultOf(operation) : undefined;
+    const { process, verb, name, isLate } = operation;
+    const fault = process.isAlive && !isLate && verb !== 'begin' ? this.#faultOf(operation) : undefined;
     if (fault !== undefined) process.met.add(fault);
+    if (fault === 'late') return this.#giveUp(operation);
     const answer = this.#answerOf(operation, fault);
-    if (verb !== 'begin') this.#world.note(`${process.name}${process.isAlive ? '' : ' (dead)'} ${verb} ${shortName(name)} -> ${answer.text}`);
+    if (verb !== 'begin') this.#world.note(`${process.name}${isLate ? ' (late)' : process.isAlive ? '' : ' (dead)'} ${verb} ${shortName(name)} -> ${answer.text}`);
     operation.answer = answer;
-    if (!process.isAlive) this.#drop(operation);
+    if (isLate || !process.isAlive) this.#drop(operation);
     else if (verb === 'begin' || (!process.isFrozen && !this.#hits(this.weather.slowAnswer))) this.#deliver(operation, true);
+  }
+
+  /** For its process it has failed; nobody knows whether it has. */
+  #giveUp(operation: Operation): void {
+    const { process, verb, name } = operation;
+    this.#world.note(`${process.name} ${verb} ${shortName(name)} -> UNAVAILABLE, under way`);
+    operation.isLate = true;
+    operation.reject(faultError('UNAVAILABLE', operation, true));
   }
 
   #deliver(operation: Operation, isAtOnce = false): void {
@@ -198,8 +215,10 @@ export class Scheduler {
   }
 
   #faultOf({ verb }: Operation): FaultKind | undefined {
-    const { faults } = this.weather;
-    if (this.#hits(faults.unavailable)) return 'unavailable';
+    const { faults, refusals } = this.weather;
+    const isRefusing = refusals > 0 && this.#steps < this.#refusesUntil;
+    if (this.#hits(faults.unavailable) || (isRefusing && this.#random.oneIn(2))) return 'unavailable';
+    if (isChange(verb) && this.#hits(faults.late)) return 'late';
     if (isChange(verb) && this.#hits(faults['lost-answer'])) return 'lost-answer';
     if (isChange(verb) && verb !== 'remove' && this.#hits(faults['no-space'])) return 'no-space';
     if (verb === 'read' && this.#hits(faults.flip)) return 'flip';

@@ -38,6 +38,7 @@ const EVENTS: Readonly<Record<string, RegExp>> = {
   'old gc documents are removed': / remove gc\/\d+\.done/,
   'index segments are merged': / remove index\//,
   'what a dead process sent arrives': / \(dead\) /,
+  'what a process has given up arrives': / \(late\) .* -> (?:created|done)/,
   'a snapshot is brought back': / ends: brought /,
 };
 

@@ -142,10 +142,10 @@ class Simulation {
     const often = (values: readonly number[]): number => values[this.#random.below(values.length)]!;
     return {
       faults: {
-        unavailable: often([0, 0, 200, 40]), 'lost-answer': often([0, 0, 60, 15]), 'no-space': often([0, 0, 0, 80]),
+        unavailable: often([0, 0, 200, 40]), 'lost-answer': often([0, 0, 60, 15]), late: often([0, 0, 0, 60, 15]), 'no-space': often([0, 0, 0, 80]),
         flip: often([0, 0, 0, 150]), truncate: often([0, 0, 0, 150]),
       },
-      slowAnswer: often([0, 20, 4]), kill: often([0, 400, 150]), freeze: often([0, 200, 60]), timeJump: often([0, 500, 120]), clockChange: often([0, 500]),
+      refusals: often([0, 0, 300]), slowAnswer: often([0, 20, 4]), kill: often([0, 400, 150]), freeze: often([0, 200, 60]), timeJump: often([0, 500, 120]), clockChange: often([0, 500]),
     };
   }
 

@@ -26,7 +26,8 @@ export interface Process {
   stores: FileContents | undefined;
 }
 
-export type FaultKind = 'unavailable' | 'lost-answer' | 'no-space' | 'flip' | 'truncate';
+/** 'late': no answer comes, and what was sent takes its effect at some later time, or never. */
+export type FaultKind = 'unavailable' | 'lost-answer' | 'late' | 'no-space' | 'flip' | 'truncate';
 
 /** What a process has asked of the storage. */
 export interface Operation {
@@ -40,6 +41,8 @@ export interface Operation {
   readonly reject: (error: unknown) => void;
   /** Its effect has been, the answer is on its way. */
   answer: { readonly deliver: () => void; readonly text: string } | undefined;
+  /** The process has given it up, and it is still under way. */
+  isLate: boolean;
 }
 
 interface Timer {
@@ -93,7 +96,7 @@ export class World {
   request<T>(process: Process, verb: Verb, name: string, effect: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (!process.isAlive) return; // It was killed while it ran: whatever it does now does not happen.
-      this.operations.push({ number: ++this.#lastOperation, process, verb, name, effect, resolve: resolve as (answer: unknown) => void, reject, answer: undefined });
+      this.operations.push({ number: ++this.#lastOperation, process, verb, name, effect, resolve: resolve as (answer: unknown) => void, reject, answer: undefined, isLate: false });
     });
   }
 
