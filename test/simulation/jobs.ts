@@ -28,7 +28,7 @@ import { changeFiles, type Host } from './hosts.ts';
 import { MemoryTarget, type FileContents } from './memory-files.ts';
 import { kernel } from './remembering-kernel.ts';
 import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
-import type { SimulatedStore } from './simulated-store.ts';
+import type { Conditions, SimulatedStore } from './simulated-store.ts';
 import type { Process, World } from './world.ts';
 
 export type Job = 'backup' | 'forget' | 'relabel' | 'undelete' | 'prune' | 'restore' | 'verify' | 'rotate' | 'parity' | 'repair';
@@ -37,7 +37,7 @@ export type Job = 'backup' | 'forget' | 'relabel' | 'undelete' | 'prune' | 'rest
 export interface Setting {
   readonly world: World;
   readonly store: SimulatedStore;
-  readonly createIfAbsent: 'atomic' | 'none';
+  readonly conditions: Conditions;
   /** Something else between a process and the storage, such as a planted mistake. */
   readonly wrap: (backend: Backend, process: Process, job: Job) => Backend;
   readonly promises: Promised;
@@ -94,10 +94,10 @@ async function runProcess(setting: Setting, host: Host, process: Process, job: J
   return work(run);
 }
 
-async function openAs({ world, store, createIfAbsent, wrap }: Setting, host: Host, process: Process, job: Job): Promise<OpenRepository> {
+async function openAs({ world, store, conditions, wrap }: Setting, host: Host, process: Process, job: Job): Promise<OpenRepository> {
   const clock = simulatedClock(world, process, () => host.offsetMs);
   const random = new SeededRandom(world.random.below(2 ** 31));
-  const plain = wrap(new SimulatedBackend(world, store, process, { createIfAbsent, canRemove: true }), process, job);
+  const plain = wrap(new SimulatedBackend(world, store, process, conditions), process, job);
   const backend = host.canRemove ? plain : withoutRemove(plain);
   return openRepository(host.retries ? new RetryingBackend(backend, { clock, random }) : backend, KEY, { kernel, clock, random }, async () => host.cache.open());
 }
@@ -160,8 +160,8 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     return `plan ${report.planNumber ?? '-'}, ${report.packsDropped} dropped, ${report.packsRewritten} rewritten${report.isPending ? ', pending' : ''}`;
   },
   rotate: async run => {
-    const { repository, owner, host: { prunes: { graceMs, waitMs } }, random, setting: { createIfAbsent } } = run;
-    if (createIfAbsent === 'none') return 'not on this storage';
+    const { repository, owner, host: { prunes: { graceMs, waitMs } }, random, setting: { conditions } } = run;
+    if (conditions !== 'kept') return 'not on this storage';
     const { outcome, epoch } = await rotateKeys(repository, { owner, graceMs, waitMs, isProcessAlive: aliveOn(run), resealBytes: random.oneIn(2) ? undefined : 2 ** 30 });
     return `${outcome}: epoch ${epoch}`;
   },

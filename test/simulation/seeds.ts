@@ -7,9 +7,9 @@ const SHOWN_LINES = 80;
 /** Replays one seed with its whole trace when it is set. */
 export const replayed: number | undefined = process.env['SNAP_SIMULATION_SEED'] === undefined ? undefined : Number(process.env['SNAP_SIMULATION_SEED']);
 
-/** Every fourth seed runs on a storage without create-only writes. */
+/** Every fourth seed runs on a storage without create-only writes, of one kind or the other. */
 export function optionsOf(seed: number): SimulationOptions {
-  return { seed, isConditional: seed % 4 !== 0 };
+  return { seed, conditions: seed % 4 !== 0 ? 'kept' : seed % 8 === 0 ? 'ignored' : 'refused' };
 }
 
 /** @throws Error with the seed, the broken promise and the end of the trace */

@@ -1,23 +1,24 @@
 /** What a simulated process sees instead of the real thing: its backend and its clock. */
 import type { Clock } from '../../src/base/ambient.ts';
 import type { Bytes } from '../../src/base/bytes.ts';
-import { cancelled, SnapError, throwIfAborted } from '../../src/base/errors.ts';
+import { cancelled, hasCode, SnapError, throwIfAborted } from '../../src/base/errors.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from '../../src/backend/backend.ts';
-import type { SimulatedStore } from './simulated-store.ts';
+import { nameTaken, type Conditions, type SimulatedStore } from './simulated-store.ts';
 import type { Process, World } from './world.ts';
 
 export class SimulatedBackend implements Backend {
   readonly location = 'simulated:';
+  /** Where conditions are ignored in silence the adapter does not know it: only trying tells. */
   readonly capabilities: BackendCapabilities;
   readonly #world: World;
   readonly #store: SimulatedStore;
   readonly #process: Process;
 
-  constructor(world: World, store: SimulatedStore, process: Process, capabilities: BackendCapabilities) {
+  constructor(world: World, store: SimulatedStore, process: Process, conditions: Conditions) {
     this.#world = world;
     this.#store = store;
     this.#process = process;
-    this.capabilities = capabilities;
+    this.capabilities = { createIfAbsent: conditions === 'refused' ? 'none' : 'atomic', canRemove: true };
   }
 
   async read(name: string, range?: ByteRange, { signal }: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
@@ -52,13 +53,24 @@ export class SimulatedBackend implements Backend {
     throwIfAborted(signal);
     // What was sent is what the caller had then: it may use its buffers again.
     const sent = parts.map(part => part.slice());
+    if (await this.#isThere(name)) throw nameTaken(name);
     return this.#world.request(this.#process, 'create', name, () => { this.#store.create(name, sent); });
   }
 
   async createIfAbsent(name: string, bytes: Bytes, { signal }: CallOptions = {}): Promise<'created' | 'exists'> {
     throwIfAborted(signal);
     const sent = bytes.slice();
+    if (await this.#isThere(name)) return 'exists';
     return this.#world.request(this.#process, 'createIfAbsent', name, () => this.#store.createIfAbsent(name, sent));
+  }
+
+  /** What the adapter does where the storage knows no conditions. */
+  async #isThere(name: string): Promise<boolean> {
+    if (this.capabilities.createIfAbsent === 'atomic') return false;
+    return this.stat(name).then(() => true, (error: unknown) => {
+      if (hasCode(error, 'OBJECT_NOT_FOUND')) return false;
+      throw error;
+    });
   }
 
   async remove(name: string, { signal }: CallOptions = {}): Promise<void> {

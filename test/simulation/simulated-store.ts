@@ -3,10 +3,17 @@ import { concatBytes, equalBytes, type Bytes } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
 import type { StoredObject } from '../../src/backend/backend.ts';
 
+/**
+ * What becomes of the condition of a create-only write: 'kept'; 'ignored' in silence, as some S3 clones do; or 'refused', so that the
+ * adapter looks and then writes, in two steps between which others come.
+ */
+export type Conditions = 'kept' | 'ignored' | 'refused';
+
 export interface StoreOptions {
   readonly now: () => number;
-  /** False: the condition of a create-only write is ignored in silence, as some S3 clones do. */
-  readonly isConditional: boolean;
+  readonly conditions: Conditions;
+  /** What the times of storage are rounded down to, ms: one second on S3. */
+  readonly timeStep: number;
   /** Objects of one page of a listing. */
   readonly pageSize: number;
 }
@@ -59,13 +66,18 @@ export class SimulatedStore {
     return { objects, isLast: names.length <= this.#options.pageSize };
   }
 
+  /** Whether the storage itself refuses to write there. */
+  isTaken(name: string): boolean {
+    return this.#options.conditions === 'kept' && this.#objects.has(name);
+  }
+
   create(name: string, parts: readonly Bytes[]): void {
-    if (this.#options.isConditional && this.#objects.has(name)) throw denied(name);
+    if (this.isTaken(name)) throw nameTaken(name);
     this.#put(name, concatBytes(parts));
   }
 
   createIfAbsent(name: string, bytes: Bytes): 'created' | 'exists' {
-    if (this.#options.isConditional && this.#objects.has(name)) return 'exists';
+    if (this.isTaken(name)) return 'exists';
     this.#put(name, concatBytes([bytes]));
     return 'created';
   }
@@ -80,7 +92,8 @@ export class SimulatedStore {
   #put(name: string, bytes: Uint8Array<ArrayBuffer>): void {
     const before = this.#objects.get(name)?.bytes;
     if (before !== undefined && equalBytes(before, bytes)) return;
-    this.#objects.set(name, { bytes, storedAt: this.#options.now() });
+    const { now, timeStep } = this.#options;
+    this.#objects.set(name, { bytes, storedAt: Math.floor(now() / timeStep) * timeStep });
     this.observer?.created(name, bytes, before);
   }
 
@@ -91,6 +104,6 @@ export class SimulatedStore {
   }
 }
 
-function denied(name: string): SnapError {
+export function nameTaken(name: string): SnapError {
   return new SnapError('DENIED', `Cannot create '${name}': another object has the name`, { context: { name, exists: 1 } });
 }

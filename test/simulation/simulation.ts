@@ -17,13 +17,13 @@ import { PromiseCheck } from './promise-check.ts';
 import { kernel } from './remembering-kernel.ts';
 import { CALM, Scheduler, type Policy, type Weather } from './scheduler.ts';
 import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
-import { SimulatedStore } from './simulated-store.ts';
+import { SimulatedStore, type Conditions } from './simulated-store.ts';
 import { World, type Process } from './world.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
-  /** False: the storage ignores the condition of create-only writes, and the repository works without. Default true. */
-  readonly isConditional?: boolean;
+  /** Default 'kept'. Otherwise the repository works without create-only writes. */
+  readonly conditions?: Conditions;
   /** A planted mistake. */
   readonly wrap?: (backend: Backend, process: Process, job: Job) => Backend;
   /** Overrides what the seed says. */
@@ -68,11 +68,12 @@ class Simulation {
     this.#options = options;
     this.#random = new SeededRandom(options.seed);
     this.#world = new World(this.#random);
-    const { isConditional = true } = options;
-    this.#store = new SimulatedStore({ now: () => this.#world.now, isConditional, pageSize: 2 + this.#random.below(40) });
+    const { conditions = 'kept' } = options;
+    const timeStep = [1, 1000][this.#random.below(2)]!;
+    this.#store = new SimulatedStore({ now: () => this.#world.now, conditions, timeStep, pageSize: 2 + this.#random.below(40) });
     this.#scheduler = new Scheduler(this.#world, (['uniform', 'turns', 'priorities'] satisfies Policy[])[this.#random.below(3)]!);
     this.#setting = {
-      world: this.#world, store: this.#store, createIfAbsent: isConditional ? 'atomic' : 'none', promises: this.#promises,
+      world: this.#world, store: this.#store, conditions, promises: this.#promises,
       wrap: (backend, process, job) => this.#committing(options.wrap?.(backend, process, job) ?? backend, process),
     };
   }
@@ -99,16 +100,15 @@ class Simulation {
 
   async #prepare(): Promise<void> {
     const process = this.#world.start('', 'init', () => undefined);
-    const { isConditional = true } = this.#options;
+    const { conditions } = this.#setting;
     const environment = { kernel, clock: simulatedClock(this.#world, process, () => 0), random: new SeededRandom(this.#random.below(2 ** 31)) };
-    // It says that it is conditional: only trying tells that it is not.
-    const backend = new SimulatedBackend(this.#world, this.#store, process, { createIfAbsent: 'atomic', canRemove: true });
+    const backend = new SimulatedBackend(this.#world, this.#store, process, conditions);
     await this.#all([(async () => {
       await createRepository(backend, environment, { credential: KEY, suite: 1, chunker: SMALL_CHUNKS, label: 'simulated' });
       const repository = await openRepository(backend, KEY, environment, async () => openMemoryCache());
-      const expected = isConditional ? 'create-only' : 'fallback';
+      const expected = conditions === 'kept' ? 'create-only' : 'fallback';
       if (repository.config.storeMode !== expected) throw new BrokenPromise(`The repository was made in mode '${repository.config.storeMode}', not '${expected}'`);
-      this.#check = new PromiseCheck(repository, this.#store, isConditional);
+      this.#check = new PromiseCheck(repository, this.#store, conditions === 'kept');
       this.#store.observer = this.#check;
     })()]);
     this.#world.end(process);
@@ -135,7 +135,7 @@ class Simulation {
   #drawPatience(): Pick<PruneHabits, 'graceMs' | 'waitMs'> {
     const graceMs = [0, 0, 24 * HOUR][this.#random.below(3)]!;
     const waitMs = [0, HOUR, 72 * HOUR][this.#random.below(3)]!;
-    return { graceMs, waitMs: this.#options.isConditional === false ? Math.max(graceMs, waitMs) : waitMs };
+    return { graceMs, waitMs: this.#setting.conditions === 'kept' ? waitMs : Math.max(graceMs, waitMs) };
   }
 
   #drawWeather(): Weather {
@@ -200,7 +200,7 @@ class Simulation {
     this.#expectSaved();
     this.#world.advance(48 * HOUR);
     // Without create-only writes the plans of dead runs are given up by hand.
-    if (this.#options.isConditional === false) await this.#all([closeAll(this.#setting, keeper)]);
+    if (this.#setting.conditions !== 'kept') await this.#all([closeAll(this.#setting, keeper)]);
     for (let i = 0; i < 3; i++) await this.#all([runJob(this.#setting, keeper, 'prune')]);
     const unneeded = this.#check!.unneededPacks();
     if (unneeded.length > 0) throw new BrokenPromise(`After the last prune, nothing needs packs ${unneeded.join(', ')}`);
