@@ -67,8 +67,8 @@ export interface FileSystem {
   stat(path: string): Promise<FileStat>;
   /** Like `stat`, for many names of one directory; undefined for a name that has vanished. */
   statAll(directory: string, names: readonly string[]): Promise<readonly (FileStat | undefined)[]>;
-  /** What an unprivileged user can still write, bytes. */
-  freeBytes(path: string): Promise<number>;
+  /** Of the disk, bytes; free is what an unprivileged user can still write. */
+  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
 }
 
 /** The errno name of a failed system call; empty for any other error. */
@@ -242,8 +242,9 @@ export const nodeFileSystem: FileSystem = {
   readDirectory,
   stat: lstatNow,
   statAll,
-  freeBytes: async path => {
-    const { bavail, bsize } = await statfs(path);
-    return bavail * bsize;
+  space: async path => {
+    const { bavail, bfree, blocks, bsize } = await statfs(path);
+    // As df(1) counts: what is reserved for the administrator is neither free nor used.
+    return { freeBytes: bavail * bsize, totalBytes: (blocks - bfree + bavail) * bsize };
   },
 };

@@ -131,12 +131,12 @@ export class LocalBackend implements PacedBackend {
     return await this.#unlessMissing(failure, this.#publisher.sweepTemporaryFiles(options.signal)) ?? 0;
   }
 
-  /** What can still be written, bytes. */
-  async freeBytes(): Promise<number> {
+  /** Of the disk that it lies on, bytes. */
+  async space(): Promise<{ readonly freeBytes: number; readonly totalBytes: number }> {
     const failure = this.#failure('stat', '');
     try {
       await this.#root.assertIsThere(failure);
-      return await this.#root.fileSystem.freeBytes(this.#root.path);
+      return await this.#root.fileSystem.space(this.#root.path);
     } catch (error) {
       throw translate(failure, error);
     }

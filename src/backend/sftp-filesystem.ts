@@ -143,9 +143,9 @@ export class SftpFileSystem implements FileSystem {
     })));
   }
 
-  async freeBytes(path: string): Promise<number> {
-    const { f_bavail, f_frsize } = await this.#request<VolumeStats>((sftp, done) => sftp.ext_openssh_statvfs(path, done as never));
-    return f_bavail * f_frsize;
+  async space(path: string): Promise<{ freeBytes: number; totalBytes: number }> {
+    const { f_bavail, f_bfree, f_blocks, f_frsize } = await this.#request<VolumeStats>((sftp, done) => sftp.ext_openssh_statvfs(path, done as never));
+    return { freeBytes: f_bavail * f_frsize, totalBytes: (f_blocks - f_bfree + f_bavail) * f_frsize };
   }
 
   /** Absolute path of the directory that a session begins in, which is the home directory. */
@@ -229,6 +229,8 @@ export class SftpFileSystem implements FileSystem {
 interface VolumeStats {
   readonly f_frsize: number;
   readonly f_bavail: number;
+  readonly f_bfree: number;
+  readonly f_blocks: number;
   readonly f_files: number;
   readonly f_favail: number;
   /** ssh2's name for f_fsid. */

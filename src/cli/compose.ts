@@ -6,6 +6,7 @@ import { systemClock, systemRandom } from '../base/ambient.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
+import type { LocalBackend } from '../backend/local.ts';
 import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
 import { TransferLimits } from '../backend/transfer-limits.ts';
@@ -69,6 +70,9 @@ function isProcessAlive(processId: number): boolean {
   }
 }
 
+/** Of the disk of a repository in a folder, here or on an SSH server. */
+export type DiskSpace = Awaited<ReturnType<LocalBackend['space']>>;
+
 export interface BackendChoice {
   /** Makes the place of a new repository. */
   readonly create: boolean;
@@ -78,7 +82,7 @@ export interface BackendChoice {
 }
 
 export async function withBackend<T>(
-  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend) => Promise<T>,
+  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined) => Promise<T>,
 ): Promise<T> {
   const { globals } = surroundings;
   const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
@@ -89,7 +93,7 @@ export async function withBackend<T>(
   });
   return closing(backend, async () => {
     if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
-    return work(backend);
+    return work(backend, local === undefined ? undefined : () => local.space());
   });
 }
 
@@ -126,13 +130,14 @@ export interface RepositoryChoice extends Pick<BackendChoice, 'tidies'> {
 
 /** Opens the repository that the globals name, with the credential that they name or that a person types. */
 export function withRepository<T>(
-  surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository, credential: Credential) => Promise<T>, choice: RepositoryChoice = {},
+  surroundings: Surroundings, job: JobContext,
+  work: (repository: OpenRepository, credential: Credential, space: (() => Promise<DiskSpace>) | undefined) => Promise<T>, choice: RepositoryChoice = {},
 ): Promise<T> {
-  return withBackend(surroundings, job, { ...choice, create: false }, async backend => {
+  return withBackend(surroundings, job, { ...choice, create: false }, async (backend, space) => {
     // Nobody is asked for the password of a repository that is not there.
     if (!hasGivenCredential(surroundings)) await readConfigBytes(backend, job);
     const credential = await readCredential(surroundings);
-    return withOpened(backend, credential, surroundings, job, repository => work(repository, credential), choice);
+    return withOpened(backend, credential, surroundings, job, repository => work(repository, credential, space), choice);
   });
 }
 

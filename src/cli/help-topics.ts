@@ -243,6 +243,27 @@ counts KiB/s; 5M or 5MiB/s are bytes with a unit. In the configuration file they
 Of the periods that hold, the first that names a direction counts. A run follows the timetable while it goes on. A flag, or
 SNAP_LIMIT_UPLOAD and SNAP_LIMIT_DOWNLOAD, count at every hour. --concurrency N is how many requests go at once (default 16).`;
 
+const STATUS = `\
+'snap status' says within a second whether all is as it should be; exit code 0: yes, 1: a warning, 2: critical. With --json one
+line for monitors. It reads no pack and no tree. A repository that cannot be opened is critical.
+
+  freshness     each series has a snapshot of the last --max-age (26h); critical from --critical-age on (three times that)
+  size          no newest snapshot holds less than half of what is usual
+  roll-back     all that this host has seen is still there
+  damage        no damage is known
+  verification  what is older than --coverage-days (35) was verified within them
+  space         the disk is less than --max-used (85%) full; critical from --critical-used on (95%)
+  replicas      all are up to date; --replicas looks at them, too
+  3-2-1         three copies with the original, on two media, one off-site (--no-three-two-one does not ask)
+
+All options may stand in the section 'status' of the configuration file. Where the location does not tell the truth about medium
+and place, say it there:
+  status:
+    places:
+      - location: /mnt/nas/backup
+        medium: nas
+        off-site: true`;
+
 const FIRST_BACKUP = `\
   snap try ~/Documents            a trial: backs up, verifies, restores, compares, and tells you what it did
 
@@ -261,6 +282,7 @@ export const TOPICS: readonly Topic[] = [
   { name: 'snapshots', summary: 'how to name snapshots', text: () => SNAPSHOT_NAMES },
   { name: 'patterns', summary: 'what to leave out or select', text: () => PATTERNS },
   { name: 'verification', summary: 'how deep snap verify looks, and what to run when', text: () => VERIFICATION },
+  { name: 'status', summary: 'whether all is as it should be, for people and monitors', text: () => STATUS },
   { name: 'repair', summary: 'from damage to a clean repository', text: () => REPAIR },
   { name: 'kinds', summary: 'full, incremental and config snapshots', text: () => KINDS },
   { name: 'retention', summary: 'which snapshots to keep', text: () => RETENTION },

@@ -45,7 +45,7 @@ export async function runJob<T>(surroundings: JobSurroundings, work: (job: Job) 
 
 /** Worse results win. */
 export function worst(...results: readonly Result[]): Result {
-  const order: readonly Result[] = ['complete', 'partial', 'failed', 'damaged'];
+  const order: readonly Result[] = ['complete', 'warning', 'critical', 'partial', 'failed', 'damaged'];
   return results.reduce((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), 'complete');
 }
 

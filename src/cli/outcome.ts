@@ -6,10 +6,10 @@ import { SnapError, type SnapErrorCode, type SnapErrorKind } from '../base/error
 import type { RunReport } from '../usecases/reports.ts';
 import { printable, printableLines } from './printable.ts';
 
-/** How a verb ended when it did not throw. */
-export type Result = 'complete' | 'partial' | 'failed' | 'damaged';
+/** How a verb ended when it did not throw. `warning` and `critical` are those of `snap status`, which monitors read. */
+export type Result = 'complete' | 'partial' | 'failed' | 'damaged' | 'warning' | 'critical';
 
-const RESULT_CODES: Readonly<Record<Result, number>> = { complete: 0, failed: 1, partial: 3, damaged: 13 };
+const RESULT_CODES: Readonly<Record<Result, number>> = { complete: 0, failed: 1, partial: 3, damaged: 13, warning: 1, critical: 2 };
 
 const KIND_CODES: Readonly<Record<SnapErrorKind, number>> = {
   'usage': 2, 'not-found': 1, 'conflict': 11, 'wrong-key': 12, 'corrupt': 13, 'guard': 14, 'unavailable': 1, 'denied': 1,
@@ -21,8 +21,8 @@ const OWN_CODES: { readonly [Code in SnapErrorCode]?: number } = { REPOSITORY_NO
 /** For the help topic and the documents. */
 export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
   [0, 'done'],
-  [1, 'failed'],
-  [2, 'wrong usage: a flag, an argument or a configuration value'],
+  [1, 'failed; of snap status: a warning'],
+  [2, 'wrong usage: a flag, an argument or a configuration value; of snap status: critical'],
   [3, 'done in part: some entries could not be read, written or removed'],
   [10, 'there is no repository at the location'],
   [11, 'busy, or another run was first'],

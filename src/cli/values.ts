@@ -79,6 +79,14 @@ export function parseParityShare(text: string): number {
   return share;
 }
 
+/** `85%` or `85`, as a share from 0 to 1. @throws USAGE */
+export function parseShare(text: string): number {
+  const match = /^(\d{1,3}(?:\.\d{1,6})?)\s*%?$/.exec(text.trim());
+  const share = match === null ? Number.NaN : Number(match[1]) / 100;
+  if (!(share <= 1)) throw new SnapError('USAGE', `'${text}' is not a percentage`, { hint: 'Write a percentage up to 100%, such as 85%' });
+  return share;
+}
+
 const DURATION_UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 7 * 86_400_000 };
 
 /** `90s`, `30m`, `24h`, `7d`, `2w` or `0`, in milliseconds. @throws USAGE */

@@ -2,6 +2,7 @@
 import {
   BACKUP_FLAGS, DIFF_FLAGS, DUMP_FLAGS, FIND_FLAGS, HISTORY_FLAGS, INIT_FLAGS, LS_FLAGS, RESTORE_FLAGS, SNAPSHOTS_FLAGS, STATS_FLAGS, TRY_FLAGS,
 } from './flags.ts';
+import { STATUS_FLAGS } from './status-flags.ts';
 import { SNAPSHOT, SNAPSHOTS, verb, type Verb } from './verb.ts';
 import { UPKEEP } from './upkeep-verbs.ts';
 
@@ -92,6 +93,14 @@ const LOOKING_AROUND: readonly Verb[] = [
     summary: 'show sizes: to restore, deduplicated, stored, and what each snapshot alone holds',
     operands: [SNAPSHOTS],
     load: async () => (await import('./verbs/stats.ts')).runStats,
+  }),
+  verb({
+    name: 'status', group: 'Looking around', flags: STATUS_FLAGS,
+    summary: 'say whether backups, checks and copies are as they should be',
+    description: 'Quick, for people and monitors: age of the newest snapshots, known damage, verification, space, replicas, and the rule of three '
+      + 'copies on two media, one of them off-site. Exit code 0: all is well, 1: a warning, 2: critical, which includes a repository that cannot be opened.',
+    examples: ['snap status', 'snap status --json', 'snap status --max-age 2d --series db --no-three-two-one'],
+    load: async () => (await import('./verbs/status.ts')).runStatus,
   }),
 ];
 

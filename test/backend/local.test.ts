@@ -312,7 +312,7 @@ describe('LocalBackend', () => {
     const everyCall = (): [string, Promise<unknown>][] => [
       ['read', backend.read('config')], ['stat', backend.stat('config')], ['list', listedNames(backend)], ['list part', listedNames(backend, 'packs/d/')],
       ['create', backend.create('packs/d/3f/1', [utf8('x')])], ['createIfAbsent', backend.createIfAbsent('gc/1', utf8('x'))],
-      ['remove', backend.remove('config')], ['sweep', backend.sweepTemporaryFiles()], ['free', backend.freeBytes()],
+      ['remove', backend.remove('config')], ['sweep', backend.sweepTemporaryFiles()], ['space', backend.space()],
     ];
     const codes = async (): Promise<Record<string, string>> =>
       Object.fromEntries(await Promise.all(everyCall().map(async ([name, call]) => [name, await codeOf(call)] as const)));
@@ -342,9 +342,10 @@ describe('LocalBackend', () => {
     });
   });
 
-  test('freeBytes tells what the file system has left', async () => {
-    expect(await backend.freeBytes()).toBeGreaterThan(0);
-    expect(Number.isSafeInteger(await backend.freeBytes())).toBe(true);
+  test('space tells what the file system has left', async () => {
+    const { freeBytes, totalBytes } = await backend.space();
+    expect(freeBytes).toBeGreaterThan(0);
+    expect(totalBytes).toBeGreaterThan(freeBytes);
   });
 });
 
@@ -410,7 +411,7 @@ describe.skipIf(!canMount())('LocalBackend on a full disk (needs root and mount)
     const pack = new SeededRandom(2).bytes(100_000);
     let stored = 0;
     while (await codeOf(backend.create(`packs/d/3f/${stored}`, [pack])) === 'no error') stored++;
-    const rest = await backend.freeBytes();
+    const { freeBytes: rest } = await backend.space();
     await writeFile(`${path}/filler`, new Uint8Array(rest)).catch(() => undefined);
     const again = await openLocalBackend(path, ambient);
     expect(again.capabilities.createIfAbsent).toBe('atomic');

@@ -146,7 +146,7 @@ describe('SftpBackend', () => {
       expect(await backend.sweepTemporaryFiles()).toBe(1);
       expect(readdirSync(`${server.path(repository)}/tmp`)).toEqual(['young']);
     });
-    test('tells how much is free', async () => expect(await (await opened()).freeBytes()).toBeGreaterThan(1_000_000));
+    test('tells how much is free', async () => expect((await (await opened()).space()).freeBytes).toBeGreaterThan(1_000_000));
     test('with thousands of objects in one folder is listed whole', async () => {
       const backend = await opened();
       await backend.create('index/0', [utf8('x')]);

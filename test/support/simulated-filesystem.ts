@@ -229,8 +229,8 @@ export class SimulatedFileSystem implements FileSystem {
     });
   }
 
-  async freeBytes(): Promise<number> {
-    return 2 ** 30;
+  async space(): Promise<{ freeBytes: number; totalBytes: number }> {
+    return { freeBytes: 2 ** 30, totalBytes: Number.MAX_SAFE_INTEGER };
   }
 
   async #step(): Promise<void> {

@@ -45,17 +45,20 @@ function shareObjections(groups: readonly DecisionGroup[], { maxForgetShare, gro
 function shrinkObjections(groups: readonly DecisionGroup[], all: readonly SnapshotRecord[]): string[] {
   const lines = new Map(groups.flat().filter(({ keeps }) => !keeps).map(({ record }): [string, SnapshotRecord[]] => [lineOf(record.snapshot), []]));
   for (const record of all) lines.get(lineOf(record.snapshot))?.push(record);
-  return [...lines.values()].flatMap(records => {
-    const [newest, ...earlier] = records.reverse() as [SnapshotRecord, ...SnapshotRecord[]];
-    const compared = earlier.map(({ snapshot }) => snapshot)
-      .filter(snapshot => !isPartial(snapshot) && (snapshot.statistics.files >= LEAST_FILES || snapshot.statistics.bytes >= LEAST_BYTES)).slice(0, COMPARED);
-    if (compared.length === 0) return [];
-    const { files, bytes } = newest.snapshot.statistics;
-    const usual = { files: median(compared.map(each => each.statistics.files)), bytes: median(compared.map(each => each.statistics.bytes)) };
-    if (2 * files >= usual.files && 2 * bytes >= usual.bytes) return [];
-    return [`The newest snapshot of series '${newest.snapshot.series}', '${newest.id}', holds only ${formatCount(files)} files with ${formatSize(bytes)}, `
-      + `where ${formatCount(usual.files)} files with ${formatSize(usual.bytes)} are usual`];
-  });
+  return [...lines.values()].flatMap(records => shrinkObjection(records) ?? []);
+}
+
+/** @param records at least one, all of a series, oldest first. Undefined when the newest is about as large as those before it */
+export function shrinkObjection(records: readonly SnapshotRecord[]): string | undefined {
+  const [newest, ...earlier] = records.toReversed() as [SnapshotRecord, ...SnapshotRecord[]];
+  const compared = earlier.map(({ snapshot }) => snapshot)
+    .filter(snapshot => !isPartial(snapshot) && (snapshot.statistics.files >= LEAST_FILES || snapshot.statistics.bytes >= LEAST_BYTES)).slice(0, COMPARED);
+  if (compared.length === 0) return undefined;
+  const { files, bytes } = newest.snapshot.statistics;
+  const usual = { files: median(compared.map(each => each.statistics.files)), bytes: median(compared.map(each => each.statistics.bytes)) };
+  if (2 * files >= usual.files && 2 * bytes >= usual.bytes) return undefined;
+  return `The newest snapshot of series '${newest.snapshot.series}', '${newest.id}', holds only ${formatCount(files)} files with ${formatSize(bytes)}, `
+    + `where ${formatCount(usual.files)} files with ${formatSize(usual.bytes)} are usual`;
 }
 
 function median(values: readonly number[]): number {
