@@ -27,12 +27,24 @@ export interface BackendCapabilities {
   readonly canRemove: boolean;
 }
 
+/** Requests that were sent to a storage which charges for them, repeated ones too. A page of a listing is one `list`. */
+export interface RequestCounts {
+  readonly put: number;
+  readonly get: number;
+  /** Sizes and times of single objects. */
+  readonly head: number;
+  readonly list: number;
+  readonly remove: number;
+}
+
 export interface ReadBackend {
   /** Printable; never contains credentials. */
   readonly location: string;
   readonly capabilities: BackendCapabilities;
   /** Large writes that are best under way at once, each in memory until it is done; undefined where two are enough. */
   readonly writesAtOnce?: number | undefined;
+  /** What was sent so far, through all wrappers; undefined where nobody charges for requests. */
+  readonly requests?: RequestCounts | undefined;
   /** The whole object, or exactly the given range. A range that is not fully there fails with INVALID_RANGE. */
   read(name: string, range?: ByteRange, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>;
   stat(name: string, options?: CallOptions): Promise<StoredObject>;

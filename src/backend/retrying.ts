@@ -1,7 +1,7 @@
 import type { Clock, Random } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { hasCode, type SnapError } from '../base/errors.ts';
-import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { Backend, BackendCapabilities, ByteRange, CallOptions, RequestCounts, StoredObject } from './backend.ts';
 
 export interface RetryEvent {
   readonly operation: 'read' | 'stat' | 'list' | 'create' | 'createIfAbsent' | 'remove' | 'open';
@@ -36,6 +36,7 @@ export class RetryingBackend implements Backend {
   readonly location: string;
   readonly capabilities: BackendCapabilities;
   readonly writesAtOnce: number | undefined;
+  readonly requests: RequestCounts | undefined;
   readonly #inner: Backend;
   readonly #options: RetryingOptions;
 
@@ -43,6 +44,7 @@ export class RetryingBackend implements Backend {
     this.location = inner.location;
     this.capabilities = inner.capabilities;
     this.writesAtOnce = inner.writesAtOnce;
+    this.requests = inner.requests;
     this.#inner = inner;
     this.#options = options;
   }

@@ -2,15 +2,15 @@
  * One connection to an S3 server: the SDK's client with its repetitions off (`RetryingBackend` has the only pauses), its
  * sockets bounded, its waits limited, and credentials that are read anew when the server says that they have expired.
  */
-import { setMaxListeners } from 'node:events';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Clock } from '../base/ambient.ts';
-import { Semaphore } from '../base/concurrency.ts';
-import { cancelled, SnapError, throwIfAborted } from '../base/errors.ts';
+import { SnapError } from '../base/errors.ts';
+import type { RequestCounts } from './backend.ts';
 import type { S3Location } from './location.ts';
 import { type Failure, objectError } from './object-errors.ts';
+import { RequestGate, type RequestOptions } from './request-gate.ts';
 import { faultOf, isExpired, s3Error } from './s3-errors.ts';
 
 /** What flags, variables and the configuration file say about S3. */
@@ -36,30 +36,12 @@ export interface S3Settings {
   readonly idleTimeoutMs?: number | undefined;
 }
 
-/**
- * Eight streams come near a line of 10 Gbit/s (Amazon gives about 90 MB/s to each), and 16 keep a line busy with small
- * requests at 40 ms.
- */
-const DEFAULT_CONCURRENCY = 16;
-/** Besides, for heartbeats and commits, which must not wait behind packs. */
-const EXPRESS_REQUESTS = 4;
 const DEFAULT_REGION = 'us-east-1';
 const CONNECT_TIMEOUT_MS = 15_000;
 const IDLE_TIMEOUT_MS = 60_000;
-/** For the answer to a small write that is on its way when the run is interrupted. */
-const STOP_MS = 2_000;
-
-export interface RequestOptions {
+export interface S3RequestOptions extends RequestOptions {
   /** A write whose answer is lost may have happened all the same. */
   readonly isWrite?: boolean;
-  /** Does not wait behind large transfers. */
-  readonly isExpress?: boolean;
-  /**
-   * The signal does not cut it off once it is on its way, but leaves it a moment for its answer: it should not take effect
-   * after its caller was told that it has ended.
-   */
-  readonly isShort?: boolean;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** What the SDK's `send` takes besides the command. */
@@ -69,65 +51,36 @@ export interface SendOptions {
 
 export class S3Connection {
   readonly #client: S3Client;
-  readonly #clock: Clock;
   readonly #checksums: boolean | undefined;
-  readonly #gate: Semaphore;
-  readonly #express = new Semaphore(EXPRESS_REQUESTS);
+  readonly #gate: RequestGate;
   /** How often credentials were read anew, and the reading that is under way. */
   #renewals = 0;
   #renewing: Promise<boolean> | undefined;
 
   constructor(location: S3Location, clock: Clock, settings: S3Settings) {
-    this.#clock = clock;
     this.#checksums = settings.checksums;
-    const concurrency = settings.concurrency ?? DEFAULT_CONCURRENCY;
-    this.#gate = new Semaphore(concurrency);
-    this.#client = new S3Client(clientConfig(location, settings, concurrency + EXPRESS_REQUESTS));
+    this.#gate = new RequestGate(clock, settings.concurrency);
+    this.#client = new S3Client(clientConfig(location, settings, this.#gate.maxConnections));
+  }
+
+  get requests(): RequestCounts {
+    return this.#gate.counts;
   }
 
   /** Runs one request with its whole answer. @throws only what may leave an adapter */
-  async request<T>(failure: Failure, options: RequestOptions, send: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
-    const { signal, isWrite = false, isExpress = false, isShort = false } = options;
-    throwIfAborted(signal);
-    return (isExpress ? this.#express : this.#gate).run(async () => {
-      throwIfAborted(signal);
+  request<T>(failure: Failure, options: S3RequestOptions, send: (client: S3Client, options: SendOptions) => Promise<T>): Promise<T> {
+    return this.#gate.run(options, async abortSignal => {
       const renewals = this.#renewals;
-      const stop = this.#stopSignal(signal, isShort);
       try {
-        return await send(this.#client, { abortSignal: stop.signal });
+        return await send(this.#client, { abortSignal });
       } catch (error) {
-        if (signal?.aborted === true) throw cancelled(signal);
-        if (error instanceof SnapError) throw error;
+        if (error instanceof SnapError || options.signal?.aborted === true) throw error;
         if (isExpired(faultOf(error)) && (renewals !== this.#renewals || await this.#renewCredentials())) {
           throw objectError('UNAVAILABLE', failure, 'the credentials had expired and were read anew');
         }
-        throw s3Error(failure, error, isWrite);
-      } finally {
-        stop.end();
+        throw s3Error(failure, error, options.isWrite === true);
       }
     });
-  }
-
-  /** A signal of its own for each request: the SDK leaves its listeners behind. */
-  #stopSignal(signal: AbortSignal | undefined, hasGrace: boolean): { signal: AbortSignal; end(): void } {
-    const stop = new AbortController();
-    const ended = new AbortController();
-    const onAbort = (): void => {
-      if (hasGrace) void this.#clock.sleep(STOP_MS, ended.signal).then(() => stop.abort(), () => undefined);
-      else stop.abort();
-    };
-    if (signal !== undefined) {
-      // Dozens of requests at once listen to the signal of one job.
-      setMaxListeners(0, signal);
-      signal.addEventListener('abort', onAbort);
-    }
-    return {
-      signal: stop.signal,
-      end: () => {
-        signal?.removeEventListener('abort', onAbort);
-        ended.abort();
-      },
-    };
   }
 
   async sendsChecksums(): Promise<boolean> {

@@ -2,7 +2,8 @@
  * Turns failures of an S3 request into the few kinds that may leave an adapter. Servers agree on few codes beside Amazon's,
  * so the status decides where the code is not known. An answer to HEAD has no body and therefore no code at all.
  */
-import { SnapError, type SnapErrorCode } from '../base/errors.ts';
+import { SnapError } from '../base/errors.ts';
+import { connectionVerdict, type Verdict } from './connection-verdict.ts';
 import { type Failure, objectError, objectNotFound } from './object-errors.ts';
 import { printable } from './object-arguments.ts';
 
@@ -52,9 +53,6 @@ export function answerOf(error: unknown): { readonly status: number; readonly co
   return typeof status === 'number' && typeof answer === 'string' ? { status, code: answer } : undefined;
 }
 
-/** Nothing was sent, so nothing can have happened. */
-const NOT_CONNECTED = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL'];
-const UNTRUSTED = /^(CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)/;
 const FULL = /quota|storagefull|insufficientstorage|nospace/i;
 /** Answers that pass, and after which nothing was done: too many requests, a body that came too slowly or damaged, a race. */
 const PASSING = [
@@ -63,14 +61,6 @@ const PASSING = [
 ];
 const WRONG_CREDENTIALS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'InvalidSecurity', 'MissingAuthenticationToken'];
 const WRONG_REGION = ['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException'];
-
-interface Verdict {
-  readonly code: SnapErrorCode;
-  readonly reason?: string;
-  readonly hint?: string;
-  /** A write may have happened all the same. */
-  readonly isEffectUnknown?: boolean;
-}
 
 /** The SDK's word for an answer without a code or a message. */
 const UNKNOWN = 'UnknownError';
@@ -81,7 +71,7 @@ const UNKNOWN = 'UnknownError';
  */
 export function s3Error(failure: Failure, error: unknown, isWrite: boolean): SnapError {
   const fault = faultOf(error);
-  const verdict = fault.status === undefined ? connectionVerdict(fault) : answerVerdict(fault, failure);
+  const verdict = fault.status === undefined ? noAnswerVerdict(fault) : answerVerdict(fault, failure);
   if (verdict.code === 'OBJECT_NOT_FOUND') return objectNotFound(failure);
   const detail = [fault.status, fault.code].filter(each => each !== undefined && each !== 'undefined' && each !== UNKNOWN).join(' ');
   const reason = verdict.reason ?? (['', UNKNOWN].includes(fault.message) ? 'the server refused' : printable(fault.message));
@@ -89,22 +79,12 @@ export function s3Error(failure: Failure, error: unknown, isWrite: boolean): Sna
   return objectError(verdict.code, failure, `${reason} (${printable(detail)})`, { hint: verdict.hint, context });
 }
 
-function connectionVerdict({ code, message }: S3Fault): Verdict {
-  if (code === 'CredentialsProviderError' || /credential/i.test(code)) {
-    return {
-      code: 'DENIED', reason: `there are no credentials: ${printable(message)}`,
-      hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role gives credentials',
-    };
-  }
-  if (UNTRUSTED.test(code)) {
-    return {
-      code: 'DENIED', reason: `the certificate of the server cannot be trusted: ${printable(message)}`,
-      hint: 'Name the certificate of its authority in NODE_EXTRA_CA_CERTS, or correct the address',
-    };
-  }
-  const hint = 'Check the connection and the address of the S3 server, then run the command again';
-  const isBefore = NOT_CONNECTED.includes(code) || message.includes('did not establish a connection');
-  return { code: 'UNAVAILABLE', hint, isEffectUnknown: !isBefore };
+function noAnswerVerdict(fault: S3Fault): Verdict {
+  if (fault.code !== 'CredentialsProviderError' && !/credential/i.test(fault.code)) return connectionVerdict(fault, 'S3 server');
+  return {
+    code: 'DENIED', reason: `there are no credentials: ${printable(fault.message)}`,
+    hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role gives credentials',
+  };
 }
 
 function answerVerdict(fault: S3Fault, { name, verb }: Failure): Verdict {

@@ -9,7 +9,7 @@ import {
 import type { Clock } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError, throwIfAborted } from '../base/errors.ts';
-import type { BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { BackendCapabilities, ByteRange, CallOptions, RequestCounts, StoredObject } from './backend.ts';
 import type { S3Location } from './location.ts';
 import { assertObjectName, assertObjectPrefix, assertRange, TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
@@ -38,6 +38,7 @@ export class S3Backend implements PacedBackend {
   readonly location: string;
   readonly capabilities: BackendCapabilities;
   readonly writesAtOnce: number;
+  readonly requests: RequestCounts;
   readonly #bucket: string;
   /** '' or a prefix with a slash at its end. */
   readonly #prefix: string;
@@ -55,6 +56,7 @@ export class S3Backend implements PacedBackend {
     this.#settings = settings;
     this.writesAtOnce = Math.min(WRITES_AT_ONCE, settings.concurrency ?? WRITES_AT_ONCE);
     this.#connection = new S3Connection(location, clock, settings);
+    this.requests = this.#connection.requests;
     const createIfAbsent = (): BackendCapabilities['createIfAbsent'] => this.#conditions === 'unknown' ? 'none' : 'atomic';
     this.capabilities = {
       get createIfAbsent() { return createIfAbsent(); },
@@ -77,7 +79,7 @@ export class S3Backend implements PacedBackend {
           cause: error, hint: 'Check the location and the address of the server', context: { location: this.location },
         });
       }
-      await this.#connection.request(failure, { signal: options.signal }, (client, send) => client.send(new CreateBucketCommand({ Bucket: this.#bucket }), send));
+      await this.#connection.request(failure, { kind: 'put', signal: options.signal }, (client, send) => client.send(new CreateBucketCommand({ Bucket: this.#bucket }), send));
     }
   }
 
@@ -90,7 +92,7 @@ export class S3Backend implements PacedBackend {
     const header = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
     const command = new GetObjectCommand({ ...this.#address(name), ...header });
     try {
-      return await this.#connection.request(failure, { signal: options.signal }, async (client, send) =>
+      return await this.#connection.request(failure, { kind: 'get', signal: options.signal }, async (client, send) =>
         readBody(failure, await client.send(command, send), range, options.pace));
     } catch (error) {
       if (range === undefined || answerOf(error)?.status !== 416) throw error;
@@ -104,7 +106,7 @@ export class S3Backend implements PacedBackend {
     try {
       const command = new HeadObjectCommand(this.#address(name));
       const { ContentLength, LastModified, ETag } = await this.#connection.request(
-        failure, { signal: options.signal }, (client, send) => client.send(command, send),
+        failure, { kind: 'head', signal: options.signal }, (client, send) => client.send(command, send),
       );
       if (ContentLength === undefined || LastModified === undefined || ETag === undefined) throw notS3(failure);
       return { name, sizeBytes: ContentLength, storedAt: LastModified.getTime() };
@@ -145,7 +147,7 @@ export class S3Backend implements PacedBackend {
   async remove(name: string, options: CallOptions = {}): Promise<void> {
     assertObjectName(name);
     const failure = this.#failure('remove', name);
-    const request = { signal: options.signal, isWrite: true, isShort: true };
+    const request = { kind: 'remove', signal: options.signal, isWrite: true, isShort: true } as const;
     try {
       await this.#connection.request(failure, request, (client, send) => client.send(new DeleteObjectCommand(this.#address(name)), send));
     } catch (error) {
@@ -199,7 +201,7 @@ export class S3Backend implements PacedBackend {
     const withChecksum = await this.#connection.sendsChecksums();
     const input = { ...this.#address(failure.name), ...condition, ...this.#storage(failure.name) };
     const isSmall = upload.sizeBytes <= EXPRESS_UPLOAD_BYTES;
-    const request = { signal, isWrite: true, isShort: isSmall, isExpress: isSmall };
+    const request = { kind: 'put', signal, isWrite: true, isShort: isSmall, isExpress: isSmall } as const;
     try {
       const answer = await this.#connection.request(failure, request, (client, send) => client.send(upload.command(input, withChecksum, pace), send));
       const isDamaged = withChecksum && (answer.ChecksumSHA256 ?? upload.checksum) !== upload.checksum;
@@ -226,7 +228,7 @@ export class S3Backend implements PacedBackend {
   ): Promise<ListObjectsV2CommandOutput> {
     // Encoded, because XML cannot carry every character that a stray key may have.
     const command = new ListObjectsV2Command({ Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url', ...more });
-    const page = await this.#connection.request(failure, { signal }, (client, send) => client.send(command, send));
+    const page = await this.#connection.request(failure, { kind: 'list', signal }, (client, send) => client.send(command, send));
     // Whatever answers without this is no S3 server, and must not pass for an empty repository.
     if (page.IsTruncated === undefined) throw notS3(failure);
     return page;

@@ -1,6 +1,6 @@
 /** Limits the bytes per second over all calls of all backends that share the same limits. */
 import type { Bytes } from '../base/bytes.ts';
-import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from './backend.ts';
+import type { Backend, BackendCapabilities, ByteRange, CallOptions, RequestCounts, StoredObject } from './backend.ts';
 import type { Pace, PacedCallOptions, TransferLimits } from './transfer-limits.ts';
 
 /** An adapter that asks the pace of a call before each piece of it, and cuts the bytes accordingly. */
@@ -15,12 +15,14 @@ export interface PacedBackend extends Backend {
 export class ThrottledBackend implements Backend {
   readonly location: string;
   readonly writesAtOnce: number | undefined;
+  readonly requests: RequestCounts | undefined;
   readonly #inner: Backend | PacedBackend;
   readonly #limits: TransferLimits;
 
   constructor(inner: Backend | PacedBackend, limits: TransferLimits) {
     this.location = inner.location;
     this.writesAtOnce = inner.writesAtOnce;
+    this.requests = inner.requests;
     this.#inner = inner;
     this.#limits = limits;
   }

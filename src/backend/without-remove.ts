@@ -8,6 +8,7 @@ export function withoutRemove(inner: Backend): Backend {
     // Asked anew each time: an adapter may learn only by its first write that the store cannot decide races.
     get capabilities() { return { ...inner.capabilities, canRemove: false }; },
     writesAtOnce: inner.writesAtOnce,
+    requests: inner.requests,
     read: (name, range, options) => inner.read(name, range, options),
     stat: (name, options) => inner.stat(name, options),
     list: (prefix, options) => inner.list(prefix, options),
