@@ -37,19 +37,30 @@ export interface SftpLocation {
   readonly printable: string;
 }
 
-/** Where a repository is. `printable` never contains credentials or control characters. */
-export type Location = LocalLocation | S3Location | SftpLocation;
+export interface AzureLocation {
+  readonly kind: 'azure';
+  readonly account: string;
+  readonly container: string;
+  /** Without slashes at its ends; '' for the whole container. */
+  readonly prefix: string;
+  readonly printable: string;
+}
 
-const FORMS = 'Write a path, s3://bucket/prefix, s3:https://host:port/bucket/prefix or sftp://user@host:port/path';
+/** Where a repository is. `printable` never contains credentials or control characters. */
+export type Location = LocalLocation | S3Location | SftpLocation | AzureLocation;
+
+const FORMS = 'Write a path, s3://bucket/prefix, s3:https://host:port/bucket/prefix, azure:account/container/prefix or sftp://user@host:port/path';
 const SFTP_PORT = 22;
 /** As Amazon, but with upper case and underscores, which older buckets and other servers have. */
 const BUCKET = /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/;
+const AZURE_ACCOUNT = /^[a-z0-9]{3,24}$/;
+const AZURE_CONTAINER = /^[a-z0-9](?:-?[a-z0-9]){2,62}$/;
 /** A colon before the first slash: another tool's scheme or `user@host:path`. One letter is a Windows drive. */
 const FOREIGN_FORM = /^(?![a-z]:)[^/\\]*:/i;
 
 /**
  * Reads the forms of the command line: a path, `s3://bucket/prefix`, `s3:https://[key:secret@]host:port/bucket/prefix`,
- * `sftp://[user[:password]@]host[:port]/path`. A path with a colon before its first slash is written `./name:rest`.
+ * `sftp://[user[:password]@]host[:port]/path`, `azure:account/container/prefix`. A path with a colon before its first slash is written `./name:rest`.
  * @throws USAGE
  */
 export function parseLocation(text: string): Location {
@@ -58,6 +69,7 @@ export function parseLocation(text: string): Location {
   if (text.startsWith('s3://')) return parseBucket(text, text.slice('s3://'.length));
   if (/^s3:https?:\/\//.test(text)) return parseS3Url(text);
   if (text.startsWith('sftp://')) return parseSftp(text);
+  if (text.startsWith('azure:')) return parseAzure(text);
   if (FOREIGN_FORM.test(text)) throw wrongLocation(text, 'its form is not known', `${FORMS}; a path with a colon begins with './'`);
   const path = resolve(text);
   return { kind: 'local', path, printable: printable(path) };
@@ -99,6 +111,17 @@ function parseSftp(text: string): SftpLocation {
   };
 }
 
+function parseAzure(text: string): AzureLocation {
+  if (/[@?]/.test(text)) throw wrongLocation(text, 'it holds no credentials', 'Give them in the environment, as AZURE_STORAGE_KEY and so on');
+  const [account = '', container = '', ...segments] = text.slice('azure:'.length).replace(/^\/\//, '').split('/');
+  if (!AZURE_ACCOUNT.test(account)) throw wrongLocation(text, 'the storage account is missing or has a name that no account has');
+  if (!AZURE_CONTAINER.test(container)) throw wrongLocation(text, 'the container is missing or has a name that no container has');
+  const prefix = prefixOf(text, segments);
+  // Azure takes a backslash for a slash, and leaves out dots at the end of a part.
+  if (/\\|\.(\/|$)/.test(prefix)) throw wrongLocation(text, "no part of the prefix has a backslash or ends with a dot");
+  return { kind: 'azure', account, container, prefix, printable: printable(`azure:${account}/${joinPath(container, prefix)}`) };
+}
+
 function parseUrl(text: string, urlText: string): URL {
   const url = URL.canParse(urlText) ? new URL(urlText) : undefined;
   if (url === undefined || url.hostname === '') throw wrongLocation(text, 'the host is missing or the address is not well formed');
@@ -109,10 +132,14 @@ function parseUrl(text: string, urlText: string): URL {
 function splitBucketPath(text: string, rest: string): { bucket: string; prefix: string } {
   const [bucket = '', ...segments] = rest.split('/');
   if (!BUCKET.test(bucket)) throw wrongLocation(text, 'the bucket is missing or has a name that no bucket has');
+  return { bucket, prefix: prefixOf(text, segments) };
+}
+
+function prefixOf(text: string, segments: readonly string[]): string {
   const named = segments.filter((segment, i) => segment !== '' || (i > 0 && i < segments.length - 1));
   // Some gateways resolve such segments like a file system, and two locations would be one.
   if (named.some(segment => ['', '.', '..'].includes(segment))) throw wrongLocation(text, "the prefix has an empty part, '.' or '..'");
-  return { bucket, prefix: named.join('/') };
+  return named.join('/');
 }
 
 function joinPath(bucket: string, prefix: string): string {
@@ -130,6 +157,6 @@ function decode(text: string, part: string): string {
 
 function wrongLocation(text: string, reason: string, hint = FORMS): SnapError {
   // Whatever stands before the last '@' or in a query can be a password, however badly the rest is written.
-  const shown = printable(text.replace(/^(s3:https?:\/\/|s3:\/\/|sftp:\/\/)?.*@/is, '$1***@').replace(/[?#].*$/s, '?***'));
+  const shown = printable(text.replace(/^(s3:https?:\/\/|s3:\/\/|sftp:\/\/|azure:)?.*@/is, '$1***@').replace(/[?#].*$/s, '?***'));
   return new SnapError('USAGE', `Cannot use the location '${shown}': ${reason}`, { hint });
 }

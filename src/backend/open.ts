@@ -1,7 +1,8 @@
 import type { Clock, Random } from '../base/ambient.ts';
+import type { AzureSettings } from './azure-client.ts';
 import type { Backend } from './backend.ts';
 import { type LocalBackend, openLocalBackend } from './local.ts';
-import { type Location, parseLocation, type S3Location, type SftpLocation } from './location.ts';
+import { type AzureLocation, type Location, parseLocation, type S3Location, type SftpLocation } from './location.ts';
 import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retrying.ts';
 import type { S3Settings } from './s3-client.ts';
 import type { SshSettings } from './ssh-connection.ts';
@@ -9,7 +10,7 @@ import { ThrottledBackend } from './throttled.ts';
 import type { TransferLimits } from './transfer-limits.ts';
 import { withoutRemove } from './without-remove.ts';
 
-export { type LocalLocation, type Location, parseLocation, type S3Credentials, type S3Location, type SftpLocation } from './location.ts';
+export { type AzureLocation, type LocalLocation, type Location, parseLocation, type S3Credentials, type S3Location, type SftpLocation } from './location.ts';
 
 export interface OpenBackendOptions {
   readonly clock: Clock;
@@ -23,6 +24,7 @@ export interface OpenBackendOptions {
   readonly onRetry?: ((event: RetryEvent) => void) | undefined;
   readonly s3?: S3Settings | undefined;
   readonly ssh?: SshSettings | undefined;
+  readonly azure?: AzureSettings | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,6 +49,7 @@ const OPEN_GIVE_UP_MS = 60_000;
 export async function openBackend(location: Location | string, options: OpenBackendOptions): Promise<OpenedBackend> {
   const place = typeof location === 'string' ? parseLocation(location) : location;
   if (place.kind === 's3') return { backend: wrap(await openS3(place, options), options), location: place, local: undefined };
+  if (place.kind === 'azure') return { backend: wrap(await openAzure(place, options), options), location: place, local: undefined };
   if (place.kind === 'sftp') {
     const sftp = await openSftp(place, options);
     return { backend: wrap(sftp, options), location: place, local: sftp };
@@ -61,6 +64,13 @@ async function openS3(location: S3Location, options: OpenBackendOptions): Promis
   const backend = new S3Backend(location, options.clock, options.s3);
   const { create, signal } = options;
   return closedOnFailure(backend, () => repeatOpening(options, () => backend.checkBucket({ create, signal })));
+}
+
+async function openAzure(location: AzureLocation, options: OpenBackendOptions): Promise<Backend> {
+  const { AzureBackend } = await import('./azure.ts');
+  const backend = new AzureBackend(location, options.clock, options.azure);
+  const { create, signal } = options;
+  return closedOnFailure(backend, () => repeatOpening(options, () => backend.checkContainer({ create, signal })));
 }
 
 async function openSftp(location: SftpLocation, options: OpenBackendOptions): Promise<LocalBackend> {

@@ -69,7 +69,7 @@ function overview(verbs: readonly Verb[]): string {
     ...GROUPS.flatMap(group => ['', `${group}:`, ...rows(verbs.filter(verb => verb.group === group).map(verb => [[verb.name, ...verb.aliases].join(', '), verb.summary]))]),
     '', 'Global options, before or after the verb:',
     ...rows(Object.values<Flag<unknown>>(GLOBAL_FLAGS).filter(each => each.isHidden !== true).map(each => [`${each.short === undefined ? '    ' : `-${each.short}, `}${spelling(each)}`, each.help])),
-    "  Options of S3 and SFTP repositories: 'snap help locations'",
+    "  Options of S3, Azure and SFTP repositories: 'snap help locations'",
     '',
     "'snap VERB --help' shows the options of a verb, 'snap help TOPIC' explains a topic, 'snap help topics' lists them.",
   ].join('\n');

@@ -30,7 +30,7 @@ import { hostIdentity } from './host-identity.ts';
 import { limitsAt } from './limit-timetable.ts';
 import { repositoryLocation } from './location.ts';
 import { programVersion } from './program-version.ts';
-import { s3Choices, sshChoices } from './remote-settings.ts';
+import { azureChoices, s3Choices, sshChoices } from './remote-settings.ts';
 import { hasGivenCredential, readCredential, type Credential } from './secrets.ts';
 import type { VerbContext } from './verb.ts';
 
@@ -88,7 +88,8 @@ export async function withBackend<T>(
   const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
     limits: transferLimits(globals),
-    s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment), signal: job.signal,
+    s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment),
+    azure: azureChoices(globals, surroundings.environment), signal: job.signal,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
   return closing(backend, async () => {

@@ -19,8 +19,9 @@ Locations:
   /srv/backup                                  a folder
   s3://bucket/prefix                           Amazon S3, or the server of --s3-endpoint
   s3:https://host:port/bucket/prefix           another S3 server
+  azure:account/container/prefix               Azure Blob Storage
   sftp://user@host:port/path                   a server with SFTP
-A path with a colon in it begins with './'. 'snap help locations' has the settings of S3 and SFTP.
+A path with a colon in it begins with './'. 'snap help locations' has the settings of S3, Azure and SFTP.
 
 Name it with -r LOCATION, in SNAP_REPOSITORY, in a file named by SNAP_REPOSITORY_FILE or --repository-file, or under
 'repository:' in the configuration file; the first of these counts.
@@ -39,6 +40,7 @@ function locationsText(): string {
 const LOCATIONS = `\
   s3://bucket/prefix                    Amazon S3, or the server of --s3-endpoint, SNAP_S3_ENDPOINT or AWS_ENDPOINT_URL
   s3:https://host:port/bucket/prefix    another S3 server; key:secret@ before the host is possible
+  azure:account/container/prefix        Azure Blob Storage, or the server of --azure-endpoint
   sftp://user@host:port/path            an SSH server; host may be an alias of ~/.ssh/config
   sftp://user@host:port/~/path          the same, below the home folder
 
@@ -46,6 +48,9 @@ S3 takes credentials, region and profile as the AWS tools do: AWS_ACCESS_KEY_ID,
 AWS_PROFILE, AWS_REGION, ~/.aws, or the role of the machine. 'snap init' makes the bucket when it is missing. A backup needs the
 rights to list, read and write; only forget, prune and repair need the right to delete. docs/backends.md has the policies.
 A server with a certificate of its own authority: name that in NODE_EXTRA_CA_CERTS.
+
+Azure takes the first of AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY (of the account) and AZURE_STORAGE_SAS_TOKEN that is
+set. 'snap init' makes the container when it is missing. docs/guides/azure.md has the rights.
 
 SFTP takes keys, agent, known hosts, aliases and jump hosts as ssh does. A key with a passphrase must be in the agent. A server
 that is not in ~/.ssh/known_hosts yet is refused: compare its fingerprint, then add it with ssh-keyscan, or with ssh.`;
@@ -277,7 +282,7 @@ const FIRST_BACKUP = `\
 export const TOPICS: readonly Topic[] = [
   { name: 'first-backup', summary: 'from nothing to a restored backup', text: () => FIRST_BACKUP },
   { name: 'repositories', summary: 'where backups go', text: () => REPOSITORIES },
-  { name: 'locations', summary: 'S3 and SFTP: addresses, credentials, settings', text: locationsText },
+  { name: 'locations', summary: 'S3, Azure and SFTP: addresses, credentials, settings', text: locationsText },
   { name: 'passwords', summary: 'passwords, key files and key slots', text: () => PASSWORDS },
   { name: 'snapshots', summary: 'how to name snapshots', text: () => SNAPSHOT_NAMES },
   { name: 'patterns', summary: 'what to leave out or select', text: () => PATTERNS },

@@ -16,6 +16,9 @@ export const REMOTE_FLAGS = {
   s3StorageClassMetadata: valued('s3-storage-class-metadata', 'CLASS', 'storage class of tree packs, index and snapshots', parseMetadataClass, HIDDEN),
   s3Sse: choice('s3-sse', ['AES256', 'aws:kms'], 'let the server encrypt, too', HIDDEN),
   s3SseKmsKey: text('s3-sse-kms-key', 'KEY', 'ID or ARN of the key for --s3-sse aws:kms, which it implies', HIDDEN),
+  azureEndpoint: valued('azure-endpoint', 'URL', 'address of the Blob service, with the account in it', parseEndpoint, { ...HIDDEN, environment: 'SNAP_AZURE_ENDPOINT' }),
+  azureAccessTier: valued('azure-access-tier', 'TIER', 'Hot, Cool, Cold or Archive, for data packs', tierOf(['Hot', 'Cool', 'Cold', 'Archive']), HIDDEN),
+  azureAccessTierMetadata: valued('azure-access-tier-metadata', 'TIER', 'the same for tree packs, index and snapshots', tierOf(['Hot', 'Cool', 'Cold']), HIDDEN),
   sftpAcceptNewHostKey: flag('sftp-accept-new-host-key', 'trust an SSH server that is not in known_hosts yet, and add it', HIDDEN),
   concurrency: wholeNumber('concurrency', 1, 64, 'requests to a remote repository at once (default 16)', { ...HIDDEN, environment: 'SNAP_CONCURRENCY' }),
 };
@@ -31,4 +34,13 @@ function parseEndpoint(given: string): string {
 function parseMetadataClass(given: string): string {
   if (!ARCHIVE_CLASSES.includes(given)) return given;
   throw new SnapError('USAGE', `'${given}' cannot be read at once, and every run reads these objects`, { hint: 'Give such a class to data packs only, with --s3-storage-class' });
+}
+
+/** In the case that Azure wants. Every run reads metadata, so it has no archive tier. */
+function tierOf(tiers: readonly string[]): (given: string) => string {
+  return given => {
+    const tier = tiers.find(each => each.toLowerCase() === given.toLowerCase());
+    if (tier === undefined) throw new SnapError('USAGE', `'${given}' is not a tier that can be used here`, { hint: `Write ${tiers.slice(0, -1).join(', ')} or ${tiers.at(-1)!}` });
+    return tier;
+  };
 }

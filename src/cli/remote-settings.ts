@@ -1,5 +1,6 @@
 /** What flags and the variables of other tools say about remote repositories, merged. */
 import { SnapError } from '../base/errors.ts';
+import { Secret } from '../base/secret.ts';
 import type { Environment } from './config-place.ts';
 import type { GlobalValues } from './flags.ts';
 
@@ -46,4 +47,28 @@ export interface SshChoices {
 
 export function sshChoices({ sftpAcceptNewHostKey, concurrency }: GlobalValues, environment: Environment): SshChoices {
   return { acceptNewHostKey: sftpAcceptNewHostKey, environment, concurrency };
+}
+
+export interface AzureChoices {
+  readonly endpoint: string | undefined;
+  readonly connectionString: Secret<string> | undefined;
+  readonly accountKey: Secret<string> | undefined;
+  readonly sasToken: Secret<string> | undefined;
+  readonly accessTier: string | undefined;
+  readonly metadataAccessTier: string | undefined;
+  readonly concurrency: number | undefined;
+}
+
+/** Credentials come from the variables of Azure's own command line. */
+export function azureChoices(globals: GlobalValues, environment: Environment): AzureChoices {
+  const secret = (name: string): Secret<string> | undefined => {
+    const value = environment[name];
+    return value === undefined || value === '' ? undefined : new Secret(value);
+  };
+  return {
+    endpoint: globals.azureEndpoint,
+    connectionString: secret('AZURE_STORAGE_CONNECTION_STRING'), accountKey: secret('AZURE_STORAGE_KEY'), sasToken: secret('AZURE_STORAGE_SAS_TOKEN'),
+    accessTier: globals.azureAccessTier, metadataAccessTier: globals.azureAccessTierMetadata,
+    concurrency: globals.concurrency,
+  };
 }

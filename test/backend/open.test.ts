@@ -49,6 +49,11 @@ describe('parseLocation', () => {
   ])('%s is an SFTP location', (text, user, host, port, path, printable) =>
     expect(parseLocation(text)).toEqual({ kind: 'sftp', user, password: undefined, host, port, path, printable }));
 
+  test.each([
+    ['azure:myaccount/my-container', 'myaccount', 'my-container', '', 'azure:myaccount/my-container'],
+    ['azure://myaccount/backups/a/b/', 'myaccount', 'backups', 'a/b', 'azure:myaccount/backups/a/b'],
+  ])('%s is a location in Azure', (text, account, container, prefix, printable) =>
+    expect(parseLocation(text)).toEqual({ kind: 'azure', account, container, prefix, printable }));
   test('credentials are kept apart from everything that is printed', () => {
     const s3 = parseLocation('s3:https://AKIAKEY:p%2Fhunter3@host:9000/bucket/a') as Extract<Location, { kind: 's3' }>;
     const sftp = parseLocation('sftp://me:hunter2@host/x') as Extract<Location, { kind: 'sftp' }>;
@@ -63,6 +68,7 @@ describe('parseLocation', () => {
     's3:https://host/', 's3:https:///bucket', 's3:ftp://host/bucket', 's3:https://host/bucket?x=1', 's3:https://key@host/bucket', 's3:https://host/%zz',
     'sftp://', 'sftp://host', 'sftp://host/', 'sftp://host/~', 'sftp:host:/x', 'sftp://-oProxyCommand=x/y', 'sftp://-x@host/y', 'sftp://host:0/x',
     'sftp://host:70000/x', 'rest:https://host/', 'b2:bucket', 'gs://bucket', 'file:///x', 'https://host/x', 'me@host.org:x', 'host:/x', 'me@host:', ':x', 'a\0b',
+    'azure:', 'azure:myaccount', 'azure:My/container', 'azure:myaccount/a', 'azure:myaccount/a--b', 'azure:myaccount/container/../x', 'azure:myaccount/container/x.', 'azure:myaccount/container/a\\b',
   ])('%j is refused as wrong usage', text => {
     let thrown: unknown;
     try {
@@ -78,6 +84,7 @@ describe('parseLocation', () => {
     's3:https://KEY:hunter2@host', 's3:https://KEY:hunter2/x@host/bucket/a', 's3:https://KEY:12/hunter2@host/bucket/a', 's3://KEY:hunter2@bucket/x',
     'sftp://me:hunter2@', 'sftp://me:hunter2@host', 'sftp://me:1?hunter2@host/x', 'sftp://me:1/hunter2@host/x', 'sftp://me:1#hunter2@host/x',
     'rest:https://me:hunter2@host/', 'me:hunter2:x@host', 'https://host/?password=hunter2', 's3:https://host/bucket?secret=hunter2', 'sftp:me:hunter2@host:/x',
+    'azure:me:hunter2@myaccount/container', 'azure:myaccount/container?sig=hunter2',
   ])('%s is refused without showing the secret', text => {
     expect(() => parseLocation(text)).toThrow(SnapError);
     expect(() => parseLocation(text)).not.toThrow(/hunter2/);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { GLOBAL_FLAGS } from '../../src/cli/flags.ts';
-import { s3Choices, sshChoices, type S3Choices } from '../../src/cli/remote-settings.ts';
+import { azureChoices, s3Choices, sshChoices, type S3Choices } from '../../src/cli/remote-settings.ts';
 import { resolveFlags } from '../../src/cli/settings.ts';
 
 type Given = Readonly<Record<string, readonly string[]>>;
@@ -54,4 +54,13 @@ test('a key for encryption implies its kind, and contradicts the other one', () 
 test.each(['GLACIER', 'DEEP_ARCHIVE'])('what every run reads never goes into %s', storageClass => {
   expect(() => choicesOf({ s3StorageClassMetadata: [storageClass] })).toThrow(expect.objectContaining({ code: 'USAGE' }));
   expect(choicesOf({ s3StorageClass: [storageClass] }).storageClass).toBe(storageClass);
+});
+
+test('the credentials of Azure come from its own variables and are kept secret; tiers are written as Azure wants them', () => {
+  const globals = (given: Given): Parameters<typeof azureChoices>[0] => resolveFlags(GLOBAL_FLAGS, { given, environment: { SNAP_AZURE_ENDPOINT: 'http://127.0.0.1:10000/devstoreaccount1/' }, file: {}, filePath: undefined });
+  const choices = azureChoices(globals({ azureAccessTier: ['cool'] }), { AZURE_STORAGE_KEY: 'a-key', AZURE_STORAGE_SAS_TOKEN: '' });
+  expect(choices).toMatchObject({ endpoint: 'http://127.0.0.1:10000/devstoreaccount1', accessTier: 'Cool', sasToken: undefined, connectionString: undefined });
+  expect(choices.accountKey?.reveal()).toBe('a-key');
+  expect(JSON.stringify(choices)).not.toContain('a-key');
+  expect(() => globals({ azureAccessTierMetadata: ['Archive'] })).toThrow(expect.objectContaining({ code: 'USAGE' }));
 });
