@@ -52,10 +52,10 @@ export class LmdbFileCache implements FileCache {
     if (pending !== undefined) return new Uint8Array(pending);
     const value = this.#store.get(bytesKey(KEY_SPACE.file, key));
     if (value === undefined || value.length < HEAD_BYTES) return undefined;
-    const record = value.subarray(HEAD_BYTES);
+    const record = new Uint8Array(value.buffer, value.byteOffset + HEAD_BYTES, value.length - HEAD_BYTES);
     if (viewOf(value).getUint32(4) !== checkOf(key, record)) return undefined;
     if (Math.abs(this.#today() - dayOf(value)) >= RENEWED_AFTER_DAYS) this.put(key, record);
-    return new Uint8Array(record);
+    return record;
   }
 
   /** @throws NO_SPACE */

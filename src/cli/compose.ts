@@ -11,7 +11,7 @@ import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
 import { TransferLimits } from '../backend/transfer-limits.ts';
 import { cacheDirectory, listCaches, removeCache, type CacheFolder } from '../cache/cache-directory.ts';
-import { openLmdbCache } from '../cache/lmdb-cache.ts';
+import type { Cache } from '../cache/cache.ts';
 import type { Engine } from '../engine/engine.ts';
 import { JOBS_PER_WORKER } from '../engine/messages.ts';
 import { createPoolEngine } from '../engine/pool-engine.ts';
@@ -125,6 +125,8 @@ export async function existingRepository(surroundings: Surroundings, job: JobCon
 }
 
 export interface RepositoryChoice extends Pick<BackendChoice, 'tidies'> {
+  /** Called once while the password is stretched on another thread, for work that needs nothing of the repository. */
+  readonly meanwhile?: (() => void) | undefined;
   /** The cache that is there is dropped; what this host has seen of the repository is kept. */
   readonly dropsCache?: boolean;
 }
@@ -144,13 +146,21 @@ export function withRepository<T>(
 
 export async function withOpened<T>(
   backend: Backend, credential: Credential, surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository) => Promise<T>,
-  { dropsCache }: RepositoryChoice = {},
+  { dropsCache, meanwhile }: RepositoryChoice = {},
 ): Promise<T> {
   const directory = cachesDirectory(surroundings);
-  const openCache = (repositoryId: RepositoryId): ReturnType<typeof openLmdbCache> =>
-    openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock, beginsAnew: dropsCache });
+  const openCache = (repositoryId: RepositoryId): Promise<Cache> => {
+    meanwhile?.();
+    return openCacheIn(directory, repositoryId, dropsCache);
+  };
   const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal });
   return closing({ close: () => repository.cache.close() }, () => work(repository));
+}
+
+/** Loaded only here, since the password is being stretched by then. */
+async function openCacheIn(directory: string, repositoryId: RepositoryId, beginsAnew?: boolean): Promise<Cache> {
+  const { openLmdbCache } = await import('../cache/lmdb-cache.ts');
+  return openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock, beginsAnew });
 }
 
 /**
@@ -165,7 +175,7 @@ export async function withOtherRepository<T>(
     throw new SnapError('USAGE', `'${printable(location)}' is the repository itself`, { hint: 'Name a copy of it at another place' });
   }
   const directory = join(cachesDirectory(surroundings), 'from');
-  const openCache = (repositoryId: RepositoryId): ReturnType<typeof openLmdbCache> => openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock });
+  const openCache = (repositoryId: RepositoryId): Promise<Cache> => openCacheIn(directory, repositoryId);
   return withBackend(surroundings, job, { create: false, location }, async backend => {
     const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal }).catch((error: unknown) => {
       if (!hasCode(error, 'WRONG_PASSWORD')) throw error;

@@ -36,10 +36,11 @@ async function listSlotIds(backend: ReadBackend, options: CallOptions): Promise<
 /**
  * Tries every slot. A wrong password is told from damage by the key-check value; damaged slots stop nothing as long as
  * another slot opens.
+ * @param whileStretching called each time when the key stretching has begun, which goes on beside the calling thread
  * @throws WRONG_PASSWORD; OBJECT_CORRUPT when a slot is damaged and no other one opens
  */
 export async function unlockSlot(
-  backend: ReadBackend, repositoryId: RepositoryId, credential: Credential, kernel: Kernel, options: CallOptions = {},
+  backend: ReadBackend, repositoryId: RepositoryId, credential: Credential, kernel: Kernel, options: CallOptions = {}, whileStretching?: () => void,
 ): Promise<OpenedSlot> {
   const secret = secretBytes(credential);
   let damage: unknown;
@@ -49,7 +50,9 @@ export async function unlockSlot(
       const slot = await readSlot(backend, id, options);
       if ((slot.parameters.kdf.name === 'keyfile') !== (credential.kind === 'keyfile')) continue;
       tried++;
-      const kek = await deriveKek(kernel, slot.parameters, secret);
+      const stretching = deriveKek(kernel, slot.parameters, secret);
+      whileStretching?.();
+      const kek = await stretching;
       if (isKekOf(kernel, kek, slot.parameters)) return { id, secrets: openKeySlot(kernel, repositoryId, kek, slot) };
     } catch (error) {
       if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) throw error;

@@ -1,5 +1,5 @@
 /** Opens a repository: read the config, open a key slot, then the newest keyring that is validly signed. */
-import { SnapError, hasCode } from '../base/errors.ts';
+import { SnapError, hasCode, invariant } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import type { Backend, ReadBackend } from '../backend/backend.ts';
@@ -36,17 +36,24 @@ export async function readConfigBytes(backend: ReadBackend, options: CallOptions
   }
 }
 
-/** `openCache` gets the repository ID before the key is known, so that both can be opened at the same time. */
+/**
+ * `openCache` gets the repository ID before the key is known. It is called as soon as the password is being stretched, which takes
+ * longest and therefore comes first; whatever else the caller has to do may be begun there as well.
+ */
 export async function openRepository(
   backend: Backend, credential: Credential, environment: Environment, openCache: (id: RepositoryId) => Promise<Cache>, options: CallOptions = {},
 ): Promise<OpenRepository> {
   const { kernel, random } = environment;
   const { id, bytes } = await readConfigBytes(backend, options);
-  // Key stretching and opening the cache both take long, so they run side by side; a failure of one must not leak the other.
-  const [slotOutcome, cacheOutcome] = await Promise.allSettled([unlockSlot(backend, id, credential, kernel, options), openCache(id)]);
+  let opening: Promise<Cache> | undefined;
+  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= openCache(id); });
+  const [slotOutcome] = await Promise.allSettled([unlocking]);
+  const [cacheOutcome] = await Promise.allSettled([opening]); // a failure of one must not leak the other
   try {
     if (slotOutcome.status === 'rejected') throw slotOutcome.reason;
     if (cacheOutcome.status === 'rejected') throw cacheOutcome.reason;
+    const cache = cacheOutcome.value;
+    invariant(cache !== undefined, 'A key slot was opened without its key');
     const slot = slotOutcome.value;
     const { keyringKey } = slot.secrets;
     const newest = await loadKeyring({ backend, kernel, repositoryId: id, keyringKey }, options);
@@ -54,11 +61,11 @@ export async function openRepository(
     const objects = new SealedObjects(kernel, random, keys, backend);
     const config = openConfig(objects, id, bytes);
     return {
-      ...environment, id, backend, config, keys, slotId: slot.id, objects, cache: cacheOutcome.value,
+      ...environment, id, backend, config, keys, slotId: slot.id, objects, cache,
       get keyringNumber() { return keys.keyringNumber; },
     };
   } catch (error) {
-    if (cacheOutcome.status === 'fulfilled') await cacheOutcome.value.close();
+    if (cacheOutcome.status === 'fulfilled') await cacheOutcome.value?.close();
     throw error;
   }
 }

@@ -7,7 +7,7 @@
 import { equalBytes, type Bytes } from '../base/bytes.ts';
 import type { NativeFileSystem } from '../base/native-filesystem.ts';
 import { TYPE_DIRECTORY } from '../base/stat-record.ts';
-import { dropExcludedNames, findMarker, skipNames } from './directory-names.ts';
+import { dropExcludedNames, findMarker, nameOffsets, skipNames } from './directory-names.ts';
 import type { ExcludeMatcher } from './exclude.ts';
 import { nameText } from './glob.ts';
 import { OpenDirectories } from './open-directories.ts';
@@ -190,17 +190,14 @@ export class TreeWalk {
 
   #announceChildren(frame: Frame, { names, records, count }: SliceEntries): Uint32Array {
     const numbers = new Uint32Array(count);
-    let start = 0;
+    let offsets: Uint32Array | undefined;
     for (let i = 0; i < count; i++) {
-      let end = start;
-      while (names[end] !== 0) end++;
-      if (records.type(i) === TYPE_DIRECTORY) {
-        const number = this.#options.nextNumber();
-        numbers[i] = number;
-        // Copies: the slice belongs to the consumer.
-        frame.children.push({ name: names.slice(start, end), number, device: records.deviceBytes(i).slice() });
-      }
-      start = end + 1;
+      if (records.type(i) !== TYPE_DIRECTORY) continue;
+      offsets ??= nameOffsets(names, count);
+      const number = this.#options.nextNumber();
+      numbers[i] = number;
+      // Copies: the slice belongs to the consumer.
+      frame.children.push({ name: names.slice(offsets[i], offsets[i + 1]! - 1), number, device: records.deviceBytes(i).slice() });
     }
     frame.children.reverse();
     return numbers;

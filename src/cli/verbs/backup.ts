@@ -19,23 +19,27 @@ export const runBackup: RunVerb<typeof BACKUP_FLAGS> = context => runJob(context
   const series = flags.series ?? defaultSeries(flags.host ?? hostname(), named);
   if (source.kind === 'tree') await source.open({ signal: context.signal });
   // Opening the repository mostly waits for the password to be stretched; the walk uses that time, and so does loading the rest.
-  const loading = import('../../usecases/backup/backup.ts');
-  const [result] = await Promise.all([
-    withRepository(context, job.context, async repository => {
-      const { backup } = await loading;
-      const packs = new Set<PackId>();
-      const knownSegments = new Set(repository.cache.chunks.segments());
-      const report = await backup(repository, source, { ...backupOptions(context), series }, notingPacks(job.context, packs));
-      const shown = job.show(report);
-      if (report.snapshotId === undefined) return shown;
-      const validated = flags.validate ? await validate(context, repository, { snapshotId: parseSnapshotId(report.snapshotId), packs, knownSegments }, job) : 'complete';
-      const withParity = flags.parity !== undefined && packs.size > 0 ? await protect(repository, flags.parity, packs, job) : 'complete';
-      return worst(shown, validated, withParity);
-    }, { tidies: true }),
-    source.kind === 'tree' ? source.walkAhead(ENTRIES_AHEAD) : undefined,
-  ]);
+  let walking: Promise<void> | undefined;
+  const meanwhile = (): void => {
+    void loadBackup().catch(() => undefined); // thrown where it is needed
+    if (source.kind === 'tree') walking = source.walkAhead(ENTRIES_AHEAD);
+  };
+  const result = await withRepository(context, job.context, async repository => {
+    const { backup } = await loadBackup();
+    const packs = new Set<PackId>();
+    const knownSegments = new Set(repository.cache.chunks.segments());
+    const report = await backup(repository, source, { ...backupOptions(context), series }, notingPacks(job.context, packs));
+    const shown = job.show(report);
+    if (report.snapshotId === undefined) return shown;
+    const validated = flags.validate ? await validate(context, repository, { snapshotId: parseSnapshotId(report.snapshotId), packs, knownSegments }, job) : 'complete';
+    const withParity = flags.parity !== undefined && packs.size > 0 ? await protect(repository, flags.parity, packs, job) : 'complete';
+    return worst(shown, validated, withParity);
+  }, { tidies: true, meanwhile });
+  await walking;
   return result;
 });
+
+const loadBackup = (): Promise<typeof import('../../usecases/backup/backup.ts')> => import('../../usecases/backup/backup.ts');
 
 /** About 12 MiB of names and stat records. */
 const ENTRIES_AHEAD = 100_000;

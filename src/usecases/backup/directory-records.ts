@@ -74,19 +74,20 @@ export function encodeRecord(record: DirectoryRecord): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Undefined for anything that this version did not write: the directory is then simply read again. */
+/** Views of `bytes`. Undefined for anything that this version did not write: the directory is then simply read again. */
 export function decodeRecord(bytes: Bytes): DirectoryRecord | undefined {
   if (bytes.length < HEAD_BYTES || bytes[0] !== VERSION) return undefined;
   const view = viewOf(bytes);
   const childCount = view.getUint32(77, true);
   const packCount = view.getUint32(81, true);
   if (bytes.length !== HEAD_BYTES + 32 * childCount + 4 * packCount) return undefined;
-  const copy = bytes.slice();
-  const children = Array.from({ length: childCount }, (_, i) => chunkIdFromBytes(copy.subarray(HEAD_BYTES + 32 * i, HEAD_BYTES + 32 * (i + 1))));
+  const children: ChunkId[] = [];
+  for (let i = 0; i < childCount; i++) children.push(chunkIdFromBytes(bytes.subarray(HEAD_BYTES + 32 * i, HEAD_BYTES + 32 * (i + 1))));
   const packsAt = HEAD_BYTES + 32 * childCount;
-  const packs = Array.from({ length: packCount }, (_, i) => view.getUint32(packsAt + 4 * i, true));
+  const packs: PackNumber[] = [];
+  for (let i = 0; i < packCount; i++) packs.push(view.getUint32(packsAt + 4 * i, true));
   return {
-    fingerprint: copy.subarray(1, 33), node: chunkIdFromBytes(copy.subarray(33, 65)), files: view.getUint32(65, true), bytes: view.getFloat64(69, true),
+    fingerprint: bytes.subarray(1, 33), node: chunkIdFromBytes(bytes.subarray(33, 65)), files: view.getUint32(65, true), bytes: view.getFloat64(69, true),
     children, packs,
   };
 }

@@ -21,7 +21,6 @@ export type EntryDraft = { -readonly [Part in keyof EntryParts]: EntryParts[Part
  */
 export class SliceState {
   readonly directory: DirectoryState;
-  readonly names: readonly Bytes[];
   readonly stats: StatRecords;
   readonly children: Uint32Array;
   readonly isLast: boolean;
@@ -31,16 +30,23 @@ export class SliceState {
   readonly drafts: (EntryDraft | undefined)[];
   readonly childNodes: (ChunkId | undefined)[];
   remaining = 1;
+  readonly #packedNames: Bytes;
+  #names: readonly Bytes[] | undefined;
 
   constructor(directory: DirectoryState, slice: DirectorySlice) {
     this.directory = directory;
-    this.names = unpackNames(slice.names, slice.count);
+    this.#packedNames = slice.names;
     this.stats = new StatRecords(slice.stats);
     this.children = slice.children;
     this.isLast = slice.isLast;
     this.entries = new Array<Entry | undefined>(slice.count);
     this.drafts = new Array<EntryDraft | undefined>(slice.count);
     this.childNodes = new Array<ChunkId | undefined>(slice.count);
+  }
+
+  /** Unpacked on first use: a directory that is taken over as a whole needs none. */
+  get names(): readonly Bytes[] {
+    return this.#names ??= unpackNames(this.#packedNames, this.stats.count);
   }
 }
 
