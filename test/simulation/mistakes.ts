@@ -73,7 +73,7 @@ export const MISTAKES: Readonly<Record<string, {
   readonly mistake: Mistake;
 }>> = {
   'gc-before-session': {
-    seeds: 40,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (!isWriter(job)) return backend;
@@ -90,7 +90,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'ignore-condemned': {
-    seeds: 40,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => isWriter(job) ? changed(backend, { list: prefix => prefix === 'gc/' ? nothing() : backend.list(prefix) }) : backend,
   },
@@ -126,12 +126,12 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'ignore-sessions': {
-    seeds: 40,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => job === 'prune' ? changed(backend, { list: prefix => prefix === 'sessions/' ? nothing() : backend.list(prefix) }) : backend,
   },
   'sessions-before-publish': {
-    seeds: 80,
+    seeds: 160,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
@@ -148,7 +148,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'relist-before-resolve': {
-    seeds: 40,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
@@ -169,7 +169,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'no-second-listing': {
-    seeds: 40,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;
