@@ -1,9 +1,10 @@
 /** Where the caches of this host lie, one folder per repository, and what can be said of them without opening one. */
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SnapError } from '../base/errors.ts';
 import { makeDirectories } from '../base/make-directories.ts';
-import { isIdText, parseRepositoryId, type RepositoryId } from '../format/ids.ts';
+import { parseRepositoryId, type RepositoryId } from '../format/ids.ts';
 
 /** Values that the command line reads from flags and environment. */
 export interface CachePlace {
@@ -38,12 +39,56 @@ export interface CacheFolder {
 
 /** The caches in a directory, by repository ID; none when the directory does not exist. @throws DENIED */
 export function listCaches(directory: string): CacheFolder[] {
-  return guarded(directory, () => namesIn(directory).filter(isIdText).sort().map(name => describeFolder(directory, name)));
+  return guarded(directory, () => namesIn(directory).filter(name => FOLDER_NAME.test(name)).sort().map(name => describeFolder(directory, name)));
 }
 
-/** Removes the cache of one repository; absent is fine. A process that has it open goes on with its own copy. @throws DENIED */
-export function removeCache(directory: string, repositoryId: RepositoryId): void {
-  guarded(directory, () => rmSync(join(directory, repositoryId), { recursive: true, force: true }));
+/**
+ * Removes the cache of one repository; absent is fine. A process that has it open goes on with its own copy. `config`: as stored, when
+ * only the cache of this copy of it is meant. @throws DENIED
+ */
+export function removeCache(directory: string, repositoryId: RepositoryId, config?: Uint8Array): void {
+  const folderName = config === undefined ? repositoryId : cacheFolderFor(directory, repositoryId, config).folderName;
+  guarded(directory, () => rmSync(join(directory, folderName), { recursive: true, force: true }));
+}
+
+/** The ID of a repository, and for copies that share it some digits more. */
+const FOLDER_NAME = /^[0-9a-f]{32}(\.[0-9a-f]{16})?$/;
+const ID_DIGITS = 32;
+const CONFIG_FILE = 'config';
+
+/**
+ * Which folder is for which of the copies of a repository that share its ID: they have different snapshots and gc numbers, so one must not
+ * be taken for a rolled-back other one. Each has a config of its own, which never changes; the first one that this host meets gets the
+ * plain name. @throws DENIED
+ */
+export function cacheFolderFor(directory: string, repositoryId: RepositoryId, config: Uint8Array): CachePosition {
+  return guarded(directory, () => {
+    const digest = createHash('sha256').update(config).digest('hex');
+    makeDirectories(join(directory, repositoryId), 0o700);
+    const isFirst = noteConfig(join(directory, repositoryId, CONFIG_FILE), digest) === digest;
+    return { directory, folderName: isFirst ? repositoryId : `${repositoryId}.${digest.slice(0, 16)}` };
+  });
+}
+
+/** For a copy that was made byte by byte, config and all, while the cache of the other one is open. */
+export function cacheFolderForLocation(directory: string, repositoryId: RepositoryId, location: string): CachePosition {
+  return { directory: join(directory, 'replicas'), folderName: `${repositoryId}.${createHash('sha256').update(location).digest('hex').slice(0, 16)}` };
+}
+
+export interface CachePosition {
+  readonly directory: string;
+  readonly folderName: string;
+}
+
+/** The digest that the file holds; a file that is not there gets this one. */
+function noteConfig(path: string, digest: string): string {
+  try {
+    writeFileSync(path, digest, { flag: 'wx', mode: 0o600 });
+    return digest;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    return readFileSync(path, 'utf8');
+  }
 }
 
 const TAG_NAME = 'CACHEDIR.TAG';
@@ -72,7 +117,7 @@ function describeFolder(directory: string, name: string): CacheFolder {
     sizeBytes += stat.size;
     changedAt = Math.max(changedAt, stat.mtimeMs);
   }
-  return { repositoryId: parseRepositoryId(name), location, sizeBytes, changedAt };
+  return { repositoryId: parseRepositoryId(name.slice(0, ID_DIGITS)), location, sizeBytes, changedAt };
 }
 
 function namesIn(directory: string): string[] {

@@ -32,6 +32,8 @@ export interface EnvironmentOptions {
   /** Folder of all caches; the cache is a folder in it, named after the repository. */
   readonly directory: string;
   readonly repositoryId: RepositoryId;
+  /** Name of the folder in it; defaults to the ID of the repository. See `cacheFolderFor`. */
+  readonly folderName?: string | undefined;
   readonly random: Random;
   /** Keeps nothing of a cache that is there but what this host has seen of the repository. */
   readonly beginsAnew?: boolean | undefined;
@@ -82,7 +84,7 @@ export class LmdbEnvironment {
 
 /** @throws DENIED, NO_SPACE, UNAVAILABLE, CACHE_BUSY */
 export async function openEnvironment(options: EnvironmentOptions): Promise<LmdbEnvironment> {
-  const folder = join(options.directory, options.repositoryId);
+  const folder = join(options.directory, options.folderName ?? options.repositoryId);
   prepareFolder(options.directory, folder);
   const found = await openTrusted(folder, options);
   if (found instanceof LmdbEnvironment && options.beginsAnew !== true) return found;

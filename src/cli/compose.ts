@@ -10,7 +10,7 @@ import type { LocalBackend } from '../backend/local.ts';
 import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
 import { TransferLimits } from '../backend/transfer-limits.ts';
-import { cacheDirectory, listCaches, removeCache, type CacheFolder } from '../cache/cache-directory.ts';
+import { cacheDirectory, cacheFolderFor, listCaches, removeCache, type CacheFolder, type CachePosition } from '../cache/cache-directory.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Engine } from '../engine/engine.ts';
 import { JOBS_PER_WORKER } from '../engine/messages.ts';
@@ -81,17 +81,22 @@ export interface BackendChoice {
   readonly location?: string;
 }
 
-export async function withBackend<T>(
-  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined) => Promise<T>,
-): Promise<T> {
+/** Whoever calls it closes the backend. */
+export function openBackendAt(surroundings: Surroundings, job: JobContext, options: BackendChoice): ReturnType<typeof openBackend> {
   const { globals } = surroundings;
-  const { backend, local } = await openBackend(options.location ?? repositoryLocation(globals), {
+  return openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
     limits: transferLimits(globals),
     s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment),
     azure: azureChoices(globals, surroundings.environment), signal: job.signal,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
   });
+}
+
+export async function withBackend<T>(
+  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined) => Promise<T>,
+): Promise<T> {
+  const { backend, local } = await openBackendAt(surroundings, job, options);
   return closing(backend, async () => {
     if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
     return work(backend, local === undefined ? undefined : () => local.space());
@@ -149,18 +154,18 @@ export async function withOpened<T>(
   { dropsCache, meanwhile }: RepositoryChoice = {},
 ): Promise<T> {
   const directory = cachesDirectory(surroundings);
-  const openCache = (repositoryId: RepositoryId): Promise<Cache> => {
+  const openCache = (repositoryId: RepositoryId, config: Bytes): Promise<Cache> => {
     meanwhile?.();
-    return openCacheIn(directory, repositoryId, dropsCache);
+    return openCacheIn(cacheFolderFor(directory, repositoryId, config), repositoryId, dropsCache);
   };
   const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal });
   return closing({ close: () => repository.cache.close() }, () => work(repository));
 }
 
 /** Loaded only here, since the password is being stretched by then. */
-async function openCacheIn(directory: string, repositoryId: RepositoryId, beginsAnew?: boolean): Promise<Cache> {
+export async function openCacheIn(position: CachePosition, repositoryId: RepositoryId, beginsAnew?: boolean): Promise<Cache> {
   const { openLmdbCache } = await import('../cache/lmdb-cache.ts');
-  return openLmdbCache({ directory, repositoryId, random: systemRandom, clock: systemClock, beginsAnew });
+  return openLmdbCache({ ...position, repositoryId, random: systemRandom, clock: systemClock, beginsAnew });
 }
 
 /**
@@ -175,7 +180,7 @@ export async function withOtherRepository<T>(
     throw new SnapError('USAGE', `'${printable(location)}' is the repository itself`, { hint: 'Name a copy of it at another place' });
   }
   const directory = join(cachesDirectory(surroundings), 'from');
-  const openCache = (repositoryId: RepositoryId): Promise<Cache> => openCacheIn(directory, repositoryId);
+  const openCache = (repositoryId: RepositoryId, config: Bytes): Promise<Cache> => openCacheIn(cacheFolderFor(directory, repositoryId, config), repositoryId);
   return withBackend(surroundings, job, { create: false, location }, async backend => {
     const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal }).catch((error: unknown) => {
       if (!hasCode(error, 'WRONG_PASSWORD')) throw error;
@@ -239,8 +244,8 @@ export function cacheFolders(surroundings: Surroundings): CacheFolder[] {
 /** Removes the cache of the repository that the globals name; needs no password. */
 export function removeRepositoryCache(surroundings: Surroundings, job: JobContext): Promise<{ id: RepositoryId; location: string }> {
   return withBackend(surroundings, job, { create: false }, async backend => {
-    const { id } = await readConfigBytes(backend, job);
-    removeCache(cachesDirectory(surroundings), id);
+    const { id, bytes } = await readConfigBytes(backend, job);
+    removeCache(cachesDirectory(surroundings), id, bytes);
     return { id, location: backend.location };
   });
 }

@@ -35,10 +35,22 @@ export const FILTER_FLAGS = {
 };
 export type FilterValues = ValuesOf<typeof FILTER_FLAGS>;
 
+/** What opens another repository: by default what opens this one. */
+function fromCredentialFlags(what: string) {
+  return {
+    fromPasswordFile: text('from-password-file', 'FILE', `read the password of ${what} from a file`, { environment: 'SNAP_FROM_PASSWORD_FILE', completes: 'file' }),
+    fromPasswordCommand: text('from-password-command', 'CMD', 'run a shell command that prints it', { environment: 'SNAP_FROM_PASSWORD_COMMAND' }),
+    fromKeyFile: text('from-key-file', 'FILE', `open ${what} with a key file`, { environment: 'SNAP_FROM_KEY_FILE', completes: 'file' }),
+  };
+}
+
 export const INIT_FLAGS = {
   suite: choice('suite', ['aes-256-gcm', 'chacha20-poly1305'], 'cipher of the packs (default aes-256-gcm)'),
   chunker: valued('chunker', 'SIZES', 'AVERAGE or MIN,AVERAGE,MAX of a chunk (default 64K,256K,1M)', parseChunker),
   label: text('label', 'TEXT', 'label of the first key slot'),
+  from: text('from', 'LOCATION', 'make a replica of this repository: the same ID and keys, so that packs can be copied as they are'),
+  newKeys: flag('new-keys', 'with --from: keys of its own; only chunk sizes and what names equal content are taken over'),
+  ...fromCredentialFlags('the other repository'),
 };
 
 export const BACKUP_FLAGS = {

@@ -116,6 +116,26 @@ an environment variable and $$ for a dollar sign.
 The repository and the cache of the run itself are always left out.
 See what would be taken with: snap backup --dry-run -vv PATH`;
 
+const REPLICATION = `\
+Keep three copies of what matters, on two media, one of them elsewhere. A replica is a repository that snapshots are copied to:
+
+  snap -r sftp://backup@host/snap init --from /srv/backup     once; the replica has the same keys, and a password of its own
+  snap -r /srv/backup replicate --to sftp://backup@host/snap --to cloud=s3://bucket/snap --verify
+  snap -r /srv/backup replicate --status
+
+How packs are copied depends on what the two have in common:
+  the keys (init --from)                   packs as they are; each side can heal the other: snap repair packs --from
+  what names content (... --new-keys)      everything is encrypted anew, equal content is still found
+  nothing (snap init)                      the same, and every chunk and folder gets a new name
+
+Filters, --latest and --within choose snapshots; SNAPSHOTs name them. A snapshot that the retention of the replica forgot
+is not copied again, unless with --again: so the replica keeps its own time, with snap -r REPLICA forget --keep-... --prune.
+Several --to: each pack is read once; a replica that fails stops only itself (exit code 3). Damage here keeps back only
+the snapshots that it hits (exit code 13). Run it again after an interruption; what was copied stays.
+
+Passwords: the same as here, or SNAP_TO_PASSWORD, --to-password-file, --to-password-command, --to-key-file; repeated, one for
+each --to.`;
+
 const KINDS = `\
 Every snapshot is complete and restores by itself; the kind says how it was made.
   incremental   files that look the same as in the last snapshot (size, times, inode) are not read again. The default
@@ -289,6 +309,7 @@ export const TOPICS: readonly Topic[] = [
   { name: 'verification', summary: 'how deep snap verify looks, and what to run when', text: () => VERIFICATION },
   { name: 'status', summary: 'whether all is as it should be, for people and monitors', text: () => STATUS },
   { name: 'repair', summary: 'from damage to a clean repository', text: () => REPAIR },
+  { name: 'replication', summary: 'copies at other places', text: () => REPLICATION },
   { name: 'kinds', summary: 'full, incremental and config snapshots', text: () => KINDS },
   { name: 'retention', summary: 'which snapshots to keep', text: () => RETENTION },
   { name: 'prune', summary: 'freeing space, and what it waits for', text: () => PRUNE },

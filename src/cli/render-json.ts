@@ -13,6 +13,7 @@ import { forgetMessages } from './render-forget.ts';
 import { paritySummary } from './render-parity.ts';
 import { pruneSummary } from './render-prune.ts';
 import { repairStepMessage, repairSummary } from './render-repair.ts';
+import { replicateMessages } from './render-replicate.ts';
 import { differenceWords, testRestoreSummary, verifyMessages } from './render-verify.ts';
 import type { Renderer } from './renderer.ts';
 import type { Terminal } from './terminal.ts';
@@ -145,6 +146,7 @@ function messagesOfReport(report: RunReport): JsonMessage[] {
     case 'repair': return [repairSummary(report)];
     case 'parity': return [paritySummary(report)];
     case 'forget': return forgetMessages(report);
+    case 'replicate': return replicateMessages(report);
   }
 }
 

@@ -11,6 +11,7 @@ import { ratio } from './render-json.ts';
 import { parityLines } from './render-parity.ts';
 import { pruneLines } from './render-prune.ts';
 import { repairLines, repairStepLine } from './render-repair.ts';
+import { replicateLines } from './render-replicate.ts';
 import { damageSummary, differenceWords, rangesText, testRestoreLines, verifyLines } from './render-verify.ts';
 import type { Renderer } from './renderer.ts';
 import type { Terminal } from './terminal.ts';
@@ -168,6 +169,7 @@ export function reportLines(report: RunReport): string[] {
     case 'repair': return repairLines(report);
     case 'parity': return parityLines(report);
     case 'forget': return forgetLines(report);
+    case 'replicate': return replicateLines(report);
   }
 }
 

@@ -7,6 +7,7 @@ import { toHex } from '../base/bytes.ts';
 import { Secret } from '../base/secret.ts';
 import type { Environment } from './config-place.ts';
 import type { GlobalValues } from './flags.ts';
+import type { ToValues } from './replicate-flags.ts';
 import type { FromValues, NewCredentialValues } from './upkeep-flags.ts';
 import { printable } from './printable.ts';
 import type { Terminal } from './terminal.ts';
@@ -68,6 +69,17 @@ export async function readFromCredential(flags: FromValues, main: Credential, co
   const fromEnvironment = context.environment['SNAP_FROM_PASSWORD'] ?? '';
   if (fromEnvironment !== '') return passwordCredential(fromEnvironment);
   return fromPasswordCommand === undefined ? main : passwordCredential(await runPasswordCommand(fromPasswordCommand, context));
+}
+
+/** Of replica number `i`: by flags, SNAP_TO_PASSWORD, else the same as here. A flag that is given once is for all. @throws USAGE */
+export async function readToCredential(flags: ToValues, i: number, main: Credential, context: SecretContext): Promise<Credential> {
+  const own = (values: readonly string[]): string | undefined => (values.length === 1 ? values[0] : values[i]);
+  const [keyFile, passwordFile, passwordCommand] = [flags.toKeyFile, flags.toPasswordFile, flags.toPasswordCommand].map(own);
+  if (keyFile !== undefined && keyFile !== '') return readKeyFile(keyFile);
+  if (passwordFile !== undefined && passwordFile !== '') return passwordCredential(readPasswordFile(passwordFile));
+  const fromEnvironment = context.environment['SNAP_TO_PASSWORD'] ?? '';
+  if (fromEnvironment !== '') return passwordCredential(fromEnvironment);
+  return passwordCommand === undefined || passwordCommand === '' ? main : passwordCredential(await runPasswordCommand(passwordCommand, context));
 }
 
 /** Whether nobody has to be asked. */

@@ -3,6 +3,7 @@ import {
   CACHE_FLAGS, FORGET_FLAGS, KEY_ADD_FLAGS, KEY_PASSWD_FLAGS, KEY_ROTATE_FLAGS, PARITY_FLAGS, PIN_FLAGS, PRUNE_FLAGS, REPAIR_INDEX_FLAGS, REPAIR_PACKS_FLAGS,
   REPAIR_SNAPSHOTS_FLAGS, TAG_FLAGS, UNDELETE_FLAGS, VERIFY_FLAGS,
 } from './upkeep-flags.ts';
+import { REPLICATE_FLAGS } from './replicate-flags.ts';
 import { SNAPSHOT, SNAPSHOTS, verb, type Verb } from './verb.ts';
 
 export const UPKEEP: readonly Verb[] = [
@@ -123,6 +124,20 @@ export const UPKEEP: readonly Verb[] = [
       + 'part of it is lost, as on a failing disk. An interrupted run goes on where it was. A second copy at another place is worth more.',
     examples: ['snap parity', 'snap parity --share 10%', 'snap parity --remove'],
     load: async () => (await import('./verbs/parity.ts')).runParity,
+  }),
+  verb({
+    name: 'replicate', group: 'Upkeep', flags: REPLICATE_FLAGS,
+    summary: 'copy snapshots to other repositories, such as off-site ones',
+    description: 'Copies the snapshots that the filters let through, or those that are named, to each repository given with --to; what is there '
+      + 'already is not copied again, nor what the retention of the replica forgot. Each pack is read once for all of them. Safe beside '
+      + 'backups and prunes on both sides; an interrupted run goes on where it was. A replica that fails does not stop the others: exit code 3. '
+      + 'See snap help replication.',
+    operands: [SNAPSHOTS],
+    examples: [
+      'snap -r sftp://backup@host/snap init --from /srv/backup', 'snap -r /srv/backup replicate --to sftp://backup@host/snap --to cloud=s3://bucket/snap',
+      'snap replicate --to /mnt/usb/snap --kind full --latest 3 --verify', 'snap replicate --status',
+    ],
+    load: async () => (await import('./verbs/replicate.ts')).runReplicate,
   }),
   verb({
     name: 'cache', group: 'Upkeep', flags: CACHE_FLAGS, summary: 'show where the local cache lives and how large it is, remove it, or build it again',

@@ -20,8 +20,8 @@ const BACKUP_AND_RESTORE: readonly Verb[] = [
     name: 'init', group: 'Backup and restore', flags: INIT_FLAGS,
     summary: 'make a new repository',
     description: 'Makes a new, encrypted repository at the location. Keep the password well: without it nobody can read the '
-      + 'repository, and nobody can recover it.',
-    examples: ['snap -r /srv/backup init', 'snap -r /srv/backup init --suite chacha20-poly1305 --chunker 1M'],
+      + 'repository, and nobody can recover it. With --from it is an empty replica of another repository, for `snap replicate`.',
+    examples: ['snap -r /srv/backup init', 'snap -r /srv/backup init --suite chacha20-poly1305 --chunker 1M', 'snap -r s3://bucket/snap init --from /srv/backup'],
     load: async () => (await import('./verbs/init.ts')).runInit,
   }),
   verb({

@@ -37,16 +37,16 @@ export async function readConfigBytes(backend: ReadBackend, options: CallOptions
 }
 
 /**
- * `openCache` gets the repository ID before the key is known. It is called as soon as the password is being stretched, which takes
+ * `openCache` gets the repository ID, and the stored config, which tells copies with one ID apart, before the key is known. It is called as soon as the password is being stretched, which takes
  * longest and therefore comes first; whatever else the caller has to do may be begun there as well.
  */
 export async function openRepository(
-  backend: Backend, credential: Credential, environment: Environment, openCache: (id: RepositoryId) => Promise<Cache>, options: CallOptions = {},
+  backend: Backend, credential: Credential, environment: Environment, openCache: (id: RepositoryId, config: Bytes) => Promise<Cache>, options: CallOptions = {},
 ): Promise<OpenRepository> {
   const { kernel, random } = environment;
   const { id, bytes } = await readConfigBytes(backend, options);
   let opening: Promise<Cache> | undefined;
-  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= openCache(id); });
+  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= openCache(id, bytes); });
   const [slotOutcome] = await Promise.allSettled([unlocking]);
   const [cacheOutcome] = await Promise.allSettled([opening]); // a failure of one must not leak the other
   try {

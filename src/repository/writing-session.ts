@@ -97,6 +97,11 @@ export class WritingSession {
     }
   }
 
+  /** Under which it is registered; undefined in a dry run. */
+  get id(): SessionId | undefined {
+    return this.#registration?.id;
+  }
+
   get view(): SessionView {
     return this.#view;
   }

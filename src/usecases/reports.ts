@@ -2,6 +2,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { SnapErrorCode } from '../base/errors.ts';
 import type { Finding } from './events.ts';
+import type { ReplicaOutcome } from './replicate/replicate-options.ts';
 import type { Coverage } from './verify/verify-coverage.ts';
 import type { VerifyLevel } from './verify/verify-levels.ts';
 import type { SampleStatement } from './verify/verify-sample.ts';
@@ -266,7 +267,22 @@ export interface ParityReport {
   readonly findings: readonly Finding[];
 }
 
-export type RunReport = BackupReport | RestoreReport | VerifyReport | StatsReport | PruneReport | RepairReport | ParityReport | ForgetReport | TestRestoreReport;
+export interface ReplicateReport {
+  readonly job: 'replicate';
+  /** 'partial': some replica lacks something now; 'failed': all failed. */
+  readonly status: Status;
+  readonly dryRun: boolean;
+  readonly snapshotsChosen: number;
+  /** Of these, held back since something that they need is damaged in the source. */
+  readonly snapshotsDamaged: number;
+  /** Of packs of the source. */
+  readonly bytesRead: number;
+  readonly replicas: readonly ReplicaOutcome[];
+  readonly durationMs: number;
+  readonly findings: readonly Finding[];
+}
+
+export type RunReport = ReplicateReport | BackupReport | RestoreReport | VerifyReport | StatsReport | PruneReport | RepairReport | ParityReport | ForgetReport | TestRestoreReport;
 
 /** Keeps the first problems and counts them all, so that a bad disk cannot fill the memory. */
 export class ProblemList {
