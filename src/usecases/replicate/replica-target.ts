@@ -12,6 +12,7 @@ import type { PackId, SessionId, SnapshotId } from '../../format/ids.ts';
 import type { PackContent } from '../../format/index-segment.ts';
 import { packContent } from '../../format/index-segment.ts';
 import { sessionName, type PackType } from '../../format/object-names.ts';
+import type { Component, Snapshot } from '../../format/snapshot.ts';
 import { exists } from '../../repository/commit.ts';
 import { copyKeyrings } from '../../repository/create-repository.ts';
 import { isUnreadable } from '../../repository/damage.ts';
@@ -27,6 +28,22 @@ import { firstId } from './replica-lag.ts';
 
 /** 'same': ID and keys of the source. 'shared': other keys, equal chunks have equal IDs. 'foreign': nothing in common. */
 export type Relation = 'same' | 'shared' | 'foreign';
+
+/** An error of the source, met while something is done for a target: it must not be taken for one of the target. */
+export class SourceFailure extends Error {
+  constructor(cause: unknown) {
+    super('The source failed', { cause });
+  }
+}
+
+/** @throws SourceFailure */
+export async function fromSource<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw error instanceof SourceFailure ? error : new SourceFailure(error);
+  }
+}
 
 /** A repository that was opened, or why it could not be. */
 export interface ReplicaPlace {
@@ -74,8 +91,8 @@ export class ReplicaTarget {
   bytesWritten = 0;
   readonly #repository: OpenRepository | undefined;
   readonly #options: TargetOptions;
-  /** IDs of its snapshots by their first IDs. */
-  readonly #idsByFirst = new Map<SnapshotId, SnapshotId>();
+  /** Its snapshots by their first IDs. */
+  readonly #byFirst = new Map<SnapshotId, Snapshot>();
   #session: WritingSession | undefined;
   #listed: ReadonlyMap<PackId, number> = new Map();
   #fillers: Readonly<Record<PackType, PackFiller>> | undefined;
@@ -113,12 +130,13 @@ export class ReplicaTarget {
     return this.failure === undefined;
   }
 
-  /** Undefined when it failed, now or before. Whatever says nothing about this target is thrown. */
+  /** Undefined when it failed, now or before. Whatever says nothing about this target is thrown, such as an error of the source. */
   async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
     if (this.failure !== undefined) return undefined;
     try {
       return await work();
     } catch (error) {
+      if (error instanceof SourceFailure) throw error.cause;
       if (!(error instanceof SnapError) || error.code === 'INTERNAL' || error.code === 'CANCELLED') throw error;
       this.failure ??= error;
       return undefined;
@@ -134,7 +152,7 @@ export class ReplicaTarget {
     const { snapshots, unreadable } = await loadSnapshots(this.repository, this.#options);
     for (const record of snapshots) {
       this.held.add(firstId(record));
-      this.#idsByFirst.set(firstId(record), record.id);
+      this.#byFirst.set(firstId(record), record.snapshot);
     }
     // Nobody knows which one it is, so it might be copied once more; that is better than a replica that lacks it.
     if (unreadable.length === snapshots.length + unreadable.length && unreadable[0] !== undefined) throw unreadable[0].error;
@@ -276,14 +294,23 @@ export class ReplicaTarget {
     await this.session.flush();
   }
 
-  /** False: some of what the snapshot needs is not usable any more, and everything is to be looked up anew. */
-  async commit({ id, snapshot }: SnapshotRecord, parentFirst: SnapshotId | undefined): Promise<boolean> {
+  /** A snapshot as it is called here. */
+  snapshotOf(first: SnapshotId): Snapshot | undefined {
+    return this.#byFirst.get(first);
+  }
+
+  /**
+   * `components`: as they are here, when that differs from the source. False: some of what the snapshot needs is not usable any more, and
+   * everything is to be looked up anew.
+   */
+  async commit({ id, snapshot }: SnapshotRecord, parentFirst: SnapshotId | undefined, components: readonly Component[] = snapshot.components): Promise<boolean> {
     const first = snapshot.originalId ?? id;
     if (!this.#options.dryRun) {
-      const parent = parentFirst === undefined ? undefined : this.#idsByFirst.get(parentFirst);
-      const committed = await this.session.commit(identity => ({ ...snapshot, id: identity.id, gcNumber: identity.gcNumber, originalId: first, parent }));
+      const parent = parentFirst === undefined ? undefined : this.#byFirst.get(parentFirst)?.id;
+      const copy = { ...snapshot, components, originalId: first, parent };
+      const committed = await this.session.commit(identity => ({ ...copy, id: identity.id, gcNumber: identity.gcNumber }));
       if (committed === undefined) return false;
-      this.#idsByFirst.set(first, committed.id);
+      this.#byFirst.set(first, { ...copy, id: committed.id });
       this.copied.push({ from: id, to: committed.id });
     } else this.copied.push({ from: id, to: id });
     this.held.add(first);

@@ -20,6 +20,7 @@ import { isolated, newCounters, type Counters, type JobContext, type SnapEvent }
 import { FindingList } from '../findings.ts';
 import { resolveIn } from '../reading/select-snapshots.ts';
 import type { ReplicateReport } from '../reports.ts';
+import { ForeignCopy } from './foreign-copy.ts';
 import { MAX_TARGETS, NeedWalk, type Pending } from './need-walk.ts';
 import { PackCopy } from './pack-copy.ts';
 import { firstId, selectSnapshots } from './replica-lag.ts';
@@ -112,13 +113,25 @@ class Replication {
     this.#counters.totalBytes = missing.reduce((sum, { snapshot }) => sum + snapshot.statistics.bytesAddedStored, 0);
     if (missing.length === 0) return;
     const firstOf = new Map(listing.snapshots.map(record => [record.id, firstId(record)]));
-    const reading = await this.#pin(missing);
+    const reading = await this.#pin([...missing, ...this.#bases(missing, listing.snapshots)]);
     try {
-      for (let from = 0; from < missing.length; from += SESSION_SNAPSHOTS) await this.#session(reading, missing.slice(from, from + SESSION_SNAPSHOTS), firstOf);
+      for (let from = 0; from < missing.length; from += SESSION_SNAPSHOTS) await this.#session(reading, missing.slice(from, from + SESSION_SNAPSHOTS), listing.snapshots, firstOf);
     } finally {
       const failure = await reading.end();
       if (failure instanceof SnapError) this.#findings.warn('session', this.#source.backend.location, `The registration of this run could not be removed: ${failure.message}`);
     }
+  }
+
+  /** Of each series the last snapshot before those that a foreign target lacks: what it shares with them need not be read. */
+  #bases(missing: readonly SnapshotRecord[], all: readonly SnapshotRecord[]): SnapshotRecord[] {
+    const bases = new Set<SnapshotRecord>();
+    for (const target of this.#targets.filter(({ relation }) => relation === 'foreign')) {
+      for (const record of missing.filter(each => target.wants(each))) {
+        const base = baseOf(record, all, target);
+        if (base !== undefined && !missing.includes(base)) bases.add(base);
+      }
+    }
+    return [...bases];
   }
 
   /** Snapshots that were forgotten since they were listed are left out. */
@@ -136,16 +149,60 @@ class Replication {
     }
   }
 
-  async #session(reading: ReadingSession, records: readonly SnapshotRecord[], firstOf: ReadonlyMap<SnapshotId, SnapshotId>): Promise<void> {
+  async #session(reading: ReadingSession, records: readonly SnapshotRecord[], all: readonly SnapshotRecord[], firstOf: ReadonlyMap<SnapshotId, SnapshotId>): Promise<void> {
     const targets = this.#targets.filter(target => records.some(record => target.wants(record)));
     try {
       await Promise.all(targets.map(target => target.attempt(() => target.begin(this.#source, records.filter(record => target.wants(record)).length))));
-      const walk = new NeedWalk(reading, targets, this.#call);
+      const related = targets.filter(({ relation }) => relation !== 'foreign');
+      const walk = new NeedWalk(reading, related, this.#call);
       let left = records.filter(({ id }) => !this.#damaged.has(id));
-      while (left.length > 0 && targets.some(({ isAlive }) => isAlive)) left = await this.#batch(reading, walk, targets, left, firstOf);
+      while (left.length > 0 && related.some(({ isAlive }) => isAlive)) left = await this.#batch(reading, walk, related, left, firstOf);
+      await Promise.all(targets.filter(target => !related.includes(target)).map(target => this.#copyForeign(reading, target, records, all, firstOf)));
     } finally {
       for (const target of targets) await target.end();
     }
+  }
+
+  /** For a target that shares nothing with the source: snapshot by snapshot. */
+  async #copyForeign(
+    reading: ReadingSession, target: ReplicaTarget, records: readonly SnapshotRecord[], all: readonly SnapshotRecord[], firstOf: ReadonlyMap<SnapshotId, SnapshotId>,
+  ): Promise<void> {
+    let copy: ForeignCopy | undefined;
+    for (const record of records) {
+      for (let round = 1; target.wants(record) && !this.#damaged.has(record.id); round++) {
+        if (round > MAX_ROUNDS) throw this.#vanishes();
+        throwIfAborted(this.#call.signal);
+        this.#counters.phase = 'writing';
+        const { parent } = record.snapshot;
+        const base = baseOf(record, all, target);
+        try {
+          const isDone = await target.attempt(async () => {
+            copy ??= new ForeignCopy(reading, target, { ...this.#call, onRead: bytes => { this.#countRead(bytes); } });
+            const pair = base === undefined ? undefined : { source: base.snapshot, target: target.snapshotOf(firstId(base))! };
+            const components = await copy.components(record.snapshot, pair);
+            await target.flush();
+            return target.commit(record, parent === undefined ? undefined : firstOf.get(parent), components);
+          });
+          if (isDone !== true) copy = undefined;
+        } catch (error) {
+          if (!isDamage(error) && !isUnreadable(error)) throw error;
+          this.#giveUp(record, error);
+          copy = undefined;
+        }
+      }
+      this.#counters.entriesDone++;
+    }
+  }
+
+  #countRead(bytes: number): void {
+    this.#bytesRead += bytes;
+    this.#counters.bytesDone += bytes;
+  }
+
+  #vanishes(): SnapError {
+    return new SnapError('OBJECT_CONFLICT', 'Packs vanish again and again while they are copied', {
+      hint: 'Another program changes one of the repositories; run the command again when it has ended. What was copied stays',
+    });
   }
 
   /** Copies and commits the first of the records; returns the others. */
@@ -165,9 +222,7 @@ class Replication {
       walk.forget();
       batch = batch.filter(record => targets.some(target => target.wants(record)));
     }
-    throw new SnapError('OBJECT_CONFLICT', 'Packs vanish again and again while they are copied', {
-      hint: 'Another program changes one of the repositories; run the command again when it has ended. What was copied stays',
-    });
+    throw this.#vanishes();
   }
 
   /** The records that were walked, which are those that can be copied; a full batch of them when there are more. */
@@ -213,10 +268,7 @@ class Replication {
       const record = chunks.pack(number)!;
       const copy = new PackCopy(reading, record, pending, targets, {
         ...this.#call,
-        onRead: bytes => {
-          this.#bytesRead += bytes;
-          this.#counters.bytesDone += bytes;
-        },
+        onRead: bytes => { this.#countRead(bytes); },
         onDamage: (pack, error) => { this.#damagedPack(pack, error); },
         onLost: id => { walk.lost.add(chunkIdKey(id)); },
       });
@@ -279,6 +331,12 @@ class Replication {
     })));
     return results;
   }
+}
+
+/** The snapshot of the same series before it that the target has. */
+function baseOf(record: SnapshotRecord, all: readonly SnapshotRecord[], target: ReplicaTarget): SnapshotRecord | undefined {
+  const before = all.slice(0, all.findIndex(({ id }) => id === record.id));
+  return before.findLast(each => each.snapshot.series === record.snapshot.series && target.snapshotOf(firstId(each)) !== undefined);
 }
 
 function sortByTime(records: Iterable<SnapshotRecord>): SnapshotRecord[] {

@@ -12,7 +12,7 @@ import { namesBelow, packBytes, runPrune, storedGenerations } from '../../suppor
 import { verifyData } from '../../support/repair-jobs.ts';
 import { contentsByFirst, EVERYTHING, makeReplica, runReplicate, type ReplicaKind } from '../../support/replicate-jobs.ts';
 
-describe.each<ReplicaKind>(['same', 'shared'])('a replica with %s keys', kind => {
+describe.each<ReplicaKind>(['same', 'shared', 'foreign'])('a replica with %s keys', kind => {
   test('holds the same files after a replication, and nothing is wrong in it', async () => {
     const { repository, contents } = await storedGenerations(3);
     const store = memoryBackend();
