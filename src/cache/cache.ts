@@ -109,6 +109,8 @@ export interface HostMemory {
   readonly highestGc: number;
   readonly highestKeyring: number;
   readonly lastSnapshot: string | undefined;
+  /** IDs of the newest snapshots of all series, and of those that have vanished since. */
+  readonly seen: readonly string[];
 }
 
 export interface Cache {
@@ -118,6 +120,8 @@ export interface Cache {
   memory(): HostMemory;
   /** Numbers never go down. */
   remember(memory: Partial<HostMemory>): Promise<void>;
+  /** Numbers may go down: for somebody who knows why. */
+  replaceMemory(memory: HostMemory): Promise<void>;
   /** Folder and size in bytes, for people. */
   describe(): { location: string; sizeBytes: number };
   close(): Promise<void>;

@@ -54,6 +54,11 @@ class LmdbCache implements Cache {
     store.write(() => store.put(HOST_MEMORY, encodeMemory(mergeMemory(this.memory(), memory))));
   }
 
+  async replaceMemory(memory: HostMemory): Promise<void> {
+    const { store } = this.#environment;
+    store.write(() => store.put(HOST_MEMORY, encodeMemory(memory)));
+  }
+
   describe(): { location: string; sizeBytes: number } {
     return { location: this.#environment.folder, sizeBytes: this.#environment.sizeBytes() };
   }

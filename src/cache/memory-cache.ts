@@ -235,6 +235,10 @@ class MemoryCache implements Cache {
     this.#memory = mergeMemory(this.#memory, memory);
   }
 
+  async replaceMemory(memory: HostMemory): Promise<void> {
+    this.#memory = memory;
+  }
+
   describe(): { location: string; sizeBytes: number } {
     return { location: 'memory', sizeBytes: 0 };
   }

@@ -25,7 +25,11 @@ const NEW_CREDENTIAL_FLAGS = {
 };
 export type NewCredentialValues = ValuesOf<typeof NEW_CREDENTIAL_FLAGS>;
 
-export const KEY_ADD_FLAGS = { ...NEW_CREDENTIAL_FLAGS, label: text('label', 'TEXT', 'label of the new key slot') };
+export const KEY_ADD_FLAGS = {
+  ...NEW_CREDENTIAL_FLAGS,
+  label: text('label', 'TEXT', 'label of the new key slot'),
+  writer: flag('writer', 'without the admin key: for machines that back up, and that nobody should be able to forget or prune from'),
+};
 export const KEY_PASSWD_FLAGS = { ...NEW_CREDENTIAL_FLAGS };
 export const KEY_ROTATE_FLAGS = {
   maxBytes: size('max-bytes', 'also encrypt packs of older epochs anew, up to so many stored bytes; goes on with a rotation that is not complete'),
@@ -103,4 +107,5 @@ export const PIN_FLAGS = { ...FILTER_FLAGS };
 export const CACHE_FLAGS = {
   remove: flag('remove', 'remove the cache of the repository given with -r (it is built again when needed)'),
   rebuild: flag('rebuild', 'remove it and build it again now'),
+  acceptRollBack: flag('accept-roll-back', 'after you put back an older copy of the repository yourself: forget what this host has seen that is not there any more'),
 };

@@ -22,13 +22,16 @@ export interface NewKey {
   /** For people: where this password is kept, whose it is. */
   readonly label: string;
   readonly scrypt?: ScryptParameters | undefined;
+  /** Without the admin key: it opens everything, and can sign nothing away (repository design, section 15). */
+  readonly isWriter?: boolean | undefined;
 }
 
 /** @throws WRONG_PASSWORD */
-export async function addKey(repository: OpenRepository, { current, added, label, scrypt }: NewKey, { signal }: JobContext = {}): Promise<SlotId> {
+export async function addKey(repository: OpenRepository, { current, added, label, scrypt, isWriter = false }: NewKey, { signal }: JobContext = {}): Promise<SlotId> {
   const { backend, id, kernel, clock } = repository;
   const { secrets } = await unlockSlot(backend, id, current, kernel, { signal });
-  return addSlot(backend, id, repository, { credential: added, secrets: { ...secrets, label, createdAt: clock.now() }, scrypt }, { signal });
+  const adminKey = isWriter ? undefined : secrets.adminKey;
+  return addSlot(backend, id, repository, { credential: added, secrets: { ...secrets, adminKey, label, createdAt: clock.now() }, scrypt }, { signal });
 }
 
 /** `text` is a slot ID or a unique beginning of one of at least 4 digits. @throws KEY_SLOT_NOT_FOUND, LAST_KEY_SLOT */

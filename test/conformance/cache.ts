@@ -490,7 +490,7 @@ function describeObjects(adapter: CacheAdapter): void {
 function describeMemory(adapter: CacheAdapter): void {
   it('has seen nothing at first', async () => {
     const cache = await adapter.open();
-    expect(cache.memory()).toEqual({ highestGc: 0, highestKeyring: 0, lastSnapshot: undefined });
+    expect(cache.memory()).toEqual({ highestGc: 0, highestKeyring: 0, lastSnapshot: undefined, seen: [] });
   });
 
   it('remembers part by part, and never a lower number', async () => {
@@ -498,8 +498,13 @@ function describeMemory(adapter: CacheAdapter): void {
     await cache.remember({ highestGc: 5, lastSnapshot: 'ab' });
     await cache.remember({ highestKeyring: 2 });
     await cache.remember({ highestGc: 4 });
-    expect(cache.memory()).toEqual({ highestGc: 5, highestKeyring: 2, lastSnapshot: 'ab' });
-    await cache.remember({ lastSnapshot: undefined });
+    expect(cache.memory()).toEqual({ highestGc: 5, highestKeyring: 2, lastSnapshot: 'ab', seen: [] });
+    await cache.remember({ seen: ['12'.repeat(16)] });
+    await cache.remember({ highestGc: 6 });
+    expect(cache.memory()).toEqual({ highestGc: 6, highestKeyring: 2, lastSnapshot: 'ab', seen: ['12'.repeat(16)] });
+    await cache.replaceMemory({ highestGc: 1, highestKeyring: 1, lastSnapshot: undefined, seen: [] });
+    expect(cache.memory()).toEqual({ highestGc: 1, highestKeyring: 1, lastSnapshot: undefined, seen: [] });
+    await cache.remember({ lastSnapshot: undefined, seen: [] });
     expect(cache.memory().lastSnapshot).toBeUndefined();
   });
 }

@@ -206,7 +206,7 @@ function localFiles(repository: OpenRepository, folder: string): Decoder[] {
   return [
     { name: 'directory record', seeds: [directory], decode: decodeRecord },
     { name: 'state file of the cache', seeds: [state], decode: written(STATE_FILE, readCacheState) },
-    { name: 'host memory', seeds: [encodeMemory({ highestGc: 3, highestKeyring: 1, lastSnapshot: repository.id })], decode: decodeMemory },
+    { name: 'host memory', seeds: [encodeMemory({ highestGc: 3, highestKeyring: 1, lastSnapshot: repository.id, seen: [repository.id] })], decode: decodeMemory },
     { name: 'head of the LMDB file', seeds: [lmdbHead], decode: written('data.mdb', isNoDatabase) },
   ];
 }

@@ -34,6 +34,7 @@ export class RewindableCache {
       files: this.#recorded('files', inner.files),
       objects: this.#recorded('objects', inner.objects),
       memory: () => inner.memory(),
+      replaceMemory: memory => inner.replaceMemory(memory),
       remember: memory => {
         this.#changes.push({ part: 'cache', method: 'remember', values: [memory] });
         return inner.remember(memory);

@@ -1,6 +1,7 @@
 import { formatSize } from '../../base/units.ts';
 import { SnapError } from '../../base/errors.ts';
 import { fillCache } from '../../usecases/fill-cache.ts';
+import { acceptRollback } from '../../usecases/rollback-check.ts';
 import { cacheFolders, cachesDirectory, removeRepositoryCache, withRepository } from '../compose.ts';
 import type { CACHE_FLAGS } from '../upkeep-flags.ts';
 import { runJob, type Job } from '../job.ts';
@@ -10,9 +11,11 @@ import type { RunVerb, VerbContext } from '../verb.ts';
 
 export const runCache: RunVerb<typeof CACHE_FLAGS> = context => runJob(context, async job => {
   const { flags } = context;
-  if (flags.remove && flags.rebuild) throw new SnapError('USAGE', '--remove and --rebuild exclude each other');
+  const asked = [flags.remove, flags.rebuild, flags.acceptRollBack].filter(Boolean).length;
+  if (asked > 1) throw new SnapError('USAGE', '--remove, --rebuild and --accept-roll-back exclude each other');
   if (flags.remove) await remove(context, removed => job.note(removed));
   else if (flags.rebuild) await rebuild(context, job);
+  else if (flags.acceptRollBack) await accept(context, job);
   else list(context);
   return 'complete' as const;
 });
@@ -36,6 +39,15 @@ async function remove(context: VerbContext<typeof CACHE_FLAGS>, note: (text: str
   const { id, location } = await removeRepositoryCache(context, { signal: context.signal });
   if (context.globals.json) context.terminal.out(JSON.stringify({ message_type: 'cache', repository_id: id, location, removed: true }));
   else note(`The cache of repository ${id} was removed`);
+}
+
+function accept(context: VerbContext<typeof CACHE_FLAGS>, job: Job): Promise<void> {
+  return withRepository(context, job.context, async repository => {
+    await acceptRollback(repository, { signal: context.signal });
+    const { location } = repository.backend;
+    if (context.globals.json) context.terminal.out(JSON.stringify({ message_type: 'cache', repository_id: repository.id, location, accepted_roll_back: true }));
+    else job.note('What the repository holds now is taken for all that it should hold');
+  });
 }
 
 function rebuild(context: VerbContext<typeof CACHE_FLAGS>, job: Job): Promise<void> {

@@ -37,7 +37,7 @@ export const runKeyAdd: RunVerb<typeof KEY_ADD_FLAGS> = context => runJob(contex
   withRepository(context, job.context, async (repository, current): Promise<Result> => {
     const added = await readNewCredential(context.flags, context);
     const label = context.flags.label ?? defaultLabel(context);
-    say(context, 'key_added', await addKey(repository, { current, added, label }, job.context), 'Key slot', 'was added');
+    say(context, 'key_added', await addKey(repository, { current, added, label, isWriter: context.flags.writer }, job.context), 'Key slot', 'was added');
     return 'complete';
   }));
 

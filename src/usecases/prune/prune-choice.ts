@@ -22,7 +22,7 @@ import { loadRoots } from '../reach/mark-roots.ts';
 import { planPrune, type PackUsage, type PrunePlan } from './prune-plan.ts';
 import type { PruneRun } from './prune-run.ts';
 import { findAlive } from './prune-sessions.ts';
-import { findRollback } from '../rollback-check.ts';
+import { findRollback, hidesSnapshots } from '../rollback-check.ts';
 
 /** What is to be condemned, and what is known of everything else. */
 export interface PruneChoice {
@@ -46,7 +46,10 @@ export async function choosePacks(run: PruneRun, plans: GcPlans, earlier: Mark |
   // P3: markers, snapshots, sessions; then index, then packs.
   const roots = await loadRoots(repository, { ...call, storageTime: await run.storageTime(), without: options.without ?? new Set() });
   if (options.without === undefined) {
-    for (const { message } of await findRollback(repository, roots.snapshots, plans.highestNumber, call)) run.warnOnce('repository', backend.location, message);
+    const rollback = await findRollback(repository, roots.snapshots, plans.highestNumber, call);
+    for (const { message } of rollback) run.warnOnce('repository', backend.location, message);
+    const hidden = options.dryRun ? undefined : rollback.find(hidesSnapshots);
+    if (hidden !== undefined) throw hidden;
   }
   await loadIndex(backend, objects, cache.chunks, call);
   let view = await loadPackView(repository, plans, run.gone, call);

@@ -13,6 +13,7 @@ import { forgetSnapshot } from '../../../src/repository/forget.ts';
 import { loadSnapshots } from '../../../src/repository/snapshots.ts';
 import { establishView, listPacks } from '../../../src/repository/session-view.ts';
 import { backup } from '../../../src/usecases/backup/backup.ts';
+import { acceptRollback } from '../../../src/usecases/rollback-check.ts';
 import { FaultyBackend } from '../../support/faulty-backend.ts';
 import { backupOptions, backupPath, makeRepository, memoryBackend, reopen, temporaryDirectory } from '../../support/memory-repository.ts';
 import { readAllSnapshots, readSnapshot } from '../../support/read-snapshot.ts';
@@ -201,6 +202,9 @@ describe('a repository that was rolled back', () => {
     const report = await backupPath(repository, root);
     expect(report).toMatchObject({ status: 'partial', snapshotId: expect.any(String) });
     expect(report.problems).toEqual([expect.objectContaining({ code: 'ROLLBACK_SUSPECTED', message: expect.stringContaining(snapshotId!) })]);
+    // Told with every run, until it is back or the loss is accepted.
+    expect(await backupPath(repository, root)).toMatchObject({ status: 'partial' });
+    await acceptRollback(repository);
     expect(await backupPath(repository, root)).toMatchObject({ status: 'complete' });
   });
 

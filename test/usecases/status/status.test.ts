@@ -201,10 +201,12 @@ test('the disk is full from 85 percent on, and critical from 95', async () => {
 });
 
 test('a newest snapshot that holds far less than usual is suspicious', async () => {
-  const { repository, root } = await sample(0);
+  const { clock, repository, root } = await sample(0);
   for (let i = 0; i < 120; i++) writeFileSync(join(root, `file-${i}`), String(i));
   await backupPath(repository, root);
+  clock.advance(HOUR);
   await backupPath(repository, root);
+  clock.advance(HOUR);
   expect(levelOf(await look(repository), 'size')).toBe('ok');
   for (let i = 0; i < 100; i++) rmSync(join(root, `file-${i}`));
   await backupPath(repository, root);
