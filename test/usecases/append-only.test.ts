@@ -3,7 +3,7 @@
  * the answer of the storage, as under the policy of a bucket; and it needs no admin key.
  */
 import { readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SnapError } from '../../src/base/errors.ts';
 import { Secret } from '../../src/base/secret.ts';
@@ -76,8 +76,8 @@ describe.each(RESTRICTIONS)('a writer without the right to delete, %s', (_, rest
     expect((await backupPath(writer, root, { skipIfUnchanged: true })).unchanged).toBe(true);
     expect((await backupPath(writer, root, { dryRun: true })).status).toBe('complete');
     const target = temporaryDirectory();
-    await restoreTo(writer, target);
-    expect(readFileSync(join(target, basename(root), 'long')).equals(readFileSync(join(root, 'long')))).toBe(true);
+    await restoreTo(writer, target, { path: root });
+    expect(readFileSync(join(target, 'kept/long')).equals(readFileSync(join(root, 'kept/long')))).toBe(true);
     const checked = await runVerify(writer, { readData: true });
     expect([checked.status, damage(checked), checked.coverage.packsNever]).toEqual(['complete', [], 0]);
     // What was checked is written down all the same.
