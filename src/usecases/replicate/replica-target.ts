@@ -2,7 +2,7 @@
  * One repository that snapshots are copied to: a writing session there (repository design, section 6.1), what it holds already, and what
  * this run stored. An error of a target ends the work for this target only; it is kept, and the others go on.
  */
-import { equalBytes, type Bytes } from '../../base/bytes.ts';
+import { equalBytes, toHex, type Bytes } from '../../base/bytes.ts';
 import type { CallOptions } from '../../base/call-options.ts';
 import { JobGroup } from '../../base/concurrency.ts';
 import { hasCode, SnapError } from '../../base/errors.ts';
@@ -11,9 +11,10 @@ import type { FrameIdentity } from '../../format/frame.ts';
 import type { PackId, SessionId, SnapshotId } from '../../format/ids.ts';
 import type { PackContent } from '../../format/index-segment.ts';
 import { packContent } from '../../format/index-segment.ts';
-import { sessionName, type PackType } from '../../format/object-names.ts';
+import { probeName, type PackType } from '../../format/object-names.ts';
 import type { Component, Snapshot } from '../../format/snapshot.ts';
 import { exists } from '../../repository/commit.ts';
+import { readConfigBytes } from '../../repository/open-repository.ts';
 import { copyKeyrings } from '../../repository/create-repository.ts';
 import { isUnreadable } from '../../repository/damage.ts';
 import { loadForgotten } from '../../repository/forgotten.ts';
@@ -148,7 +149,10 @@ export class ReplicaTarget {
     const { keys } = this.repository;
     const isSame = this.repository.id === source.id && equalBytes(keys.keyringKey, source.keys.keyringKey);
     this.relation = isSame ? 'same' : equalBytes(keys.keyring.dedupSecret, source.keys.keyring.dedupSecret) ? 'shared' : 'foreign';
-    if (isSame && !this.#options.dryRun) await this.#takeKeyrings(source);
+    if (isSame && !this.#options.dryRun) {
+      await this.#refuseSource(source);
+      await this.#takeKeyrings(source);
+    }
     const { snapshots, unreadable } = await loadSnapshots(this.repository, this.#options);
     for (const record of snapshots) {
       this.held.add(firstId(record));
@@ -157,6 +161,21 @@ export class ReplicaTarget {
     // Nobody knows which one it is, so it might be copied once more; that is better than a replica that lacks it.
     if (unreadable.length === snapshots.length + unreadable.length && unreadable[0] !== undefined) throw unreadable[0].error;
     for (const record of (await loadForgotten(this.repository, this.#options)).forgotten) if (!this.held.has(firstId(record))) this.forgotten.add(firstId(record));
+  }
+
+  /**
+   * A repository under another name of its own would always be up to date, and be taken for a second copy. A copy that was made byte by byte
+   * has the same config, so only a write tells. @throws USAGE
+   */
+  async #refuseSource(source: OpenRepository): Promise<void> {
+    const { backend, random } = this.repository;
+    const [here, there] = [await readConfigBytes(source.backend, this.#options), await readConfigBytes(backend, this.#options)];
+    if (!equalBytes(here.bytes, there.bytes)) return;
+    const name = probeName(toHex(random.bytes(16)));
+    await backend.create(name, [random.bytes(16)], this.#options);
+    const isSource = await exists(source.backend, name, this.#options);
+    if (backend.capabilities.canRemove) await backend.remove(name, this.#options);
+    if (isSource) throw new SnapError('USAGE', `'${this.location}' is the repository itself`, { hint: 'Name a repository at another place' });
   }
 
   /** Keys that were rotated at the source since: packs of the new epoch are copied as they are, too. */
@@ -172,8 +191,8 @@ export class ReplicaTarget {
     return this.isAlive && !this.held.has(first) && (this.#options.again || !this.forgotten.has(first));
   }
 
-  /** @throws USAGE when it is the source itself, by another name; errors of the target */
-  async begin(source: OpenRepository, commits: number): Promise<void> {
+  /** @throws errors of the target */
+  async begin(commits: number): Promise<void> {
     const { onRevoked, onPackWritten, owner, dryRun, signal } = this.#options;
     const { repository } = this;
     this.#session = await WritingSession.begin(repository, {
@@ -184,10 +203,6 @@ export class ReplicaTarget {
         onPackWritten(pack);
       },
     });
-    const { id } = this.#session;
-    if (id !== undefined && await exists(source.backend, sessionName(id), this.#options)) {
-      throw new SnapError('USAGE', `'${this.location}' is the repository itself`, { hint: 'Name a repository at another place' });
-    }
     this.#listed = new Map(this.#session.view.packs.map(pack => [pack.id, pack.sizeBytes]));
     this.#bytesAtBegin = this.#session.view.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) - this.bytesWritten;
     const { assembler } = this.#session;

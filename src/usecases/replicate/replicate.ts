@@ -152,7 +152,7 @@ class Replication {
   async #session(reading: ReadingSession, records: readonly SnapshotRecord[], all: readonly SnapshotRecord[], firstOf: ReadonlyMap<SnapshotId, SnapshotId>): Promise<void> {
     const targets = this.#targets.filter(target => records.some(record => target.wants(record)));
     try {
-      await Promise.all(targets.map(target => target.attempt(() => target.begin(this.#source, records.filter(record => target.wants(record)).length))));
+      await Promise.all(targets.map(target => target.attempt(() => target.begin(records.filter(record => target.wants(record)).length))));
       const related = targets.filter(({ relation }) => relation !== 'foreign');
       const walk = new NeedWalk(reading, related, this.#call);
       let left = records.filter(({ id }) => !this.#damaged.has(id));
