@@ -54,6 +54,25 @@ export interface ReadBackend {
   close(): Promise<void>;
 }
 
+/** How an object differs from what it was at an earlier moment. */
+export interface ObjectChange {
+  readonly name: string;
+  /** 'missing': it is not there any more; 'other': it has other content; 'new': it was not there. */
+  readonly kind: 'missing' | 'other' | 'new';
+  /** Of the earlier content; of the present one for what is new. */
+  readonly sizeBytes: number;
+}
+
+/** The past of a storage that keeps it. Times in ms since 1970, by the clock of the storage. */
+export interface ObjectHistory {
+  /** All objects as they were. Nothing can be written or removed through it. @throws UNSUPPORTED_STORE when no past is kept */
+  asOf(time: number, options?: CallOptions): Promise<Backend>;
+  /** Objects that are not what they were, each once. @throws UNSUPPORTED_STORE when no past is kept */
+  changesSince(time: number, options?: CallOptions): AsyncIterable<ObjectChange>;
+  /** Makes the content of that time the present one again; what is there now is kept as another past version. */
+  putBack(name: string, time: number, options?: CallOptions): Promise<void>;
+}
+
 export interface WriteBackend extends ReadBackend {
   /**
    * For random names that are never used twice. Resolves only when the bytes survive a power cut; before that nobody sees

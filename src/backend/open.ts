@@ -1,9 +1,11 @@
 import type { Clock, Random } from '../base/ambient.ts';
 import type { AzureSettings } from './azure-client.ts';
-import type { Backend } from './backend.ts';
+import { SnapError } from '../base/errors.ts';
+import type { Backend, ObjectHistory } from './backend.ts';
 import { type LocalBackend, openLocalBackend } from './local.ts';
 import { type AzureLocation, type Location, parseLocation, type S3Location, type SftpLocation } from './location.ts';
 import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retrying.ts';
+import type { S3Backend } from './s3.ts';
 import type { S3Settings } from './s3-client.ts';
 import type { SshSettings } from './ssh-connection.ts';
 import { ThrottledBackend } from './throttled.ts';
@@ -25,6 +27,8 @@ export interface OpenBackendOptions {
   readonly s3?: S3Settings | undefined;
   readonly ssh?: SshSettings | undefined;
   readonly azure?: AzureSettings | undefined;
+  /** The repository as it was then, ms since 1970: read-only, and only where the storage keeps versions. */
+  readonly asOf?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -34,6 +38,8 @@ export interface OpenedBackend {
   readonly location: Location;
   /** The bare adapter of a directory, here or on an SSH server, for free space and stale temporary files; undefined for other kinds. */
   readonly local: LocalBackend | undefined;
+  /** Undefined where no past is kept. */
+  readonly history?: ObjectHistory | undefined;
 }
 
 /** A disk that does not answer for this long will not; a network gets the longer default of `RetryingBackend`. */
@@ -48,7 +54,14 @@ const OPEN_GIVE_UP_MS = 60_000;
  */
 export async function openBackend(location: Location | string, options: OpenBackendOptions): Promise<OpenedBackend> {
   const place = typeof location === 'string' ? parseLocation(location) : location;
-  if (place.kind === 's3') return { backend: wrap(await openS3(place, options), options), location: place, local: undefined };
+  if (place.kind === 's3') {
+    const s3 = await openS3(place, options);
+    const history = s3.history();
+    const { asOf } = options;
+    const adapter = asOf === undefined ? s3 : await closedOnFailure(s3, () => repeatOpening(options, () => history.asOf(asOf, { signal: options.signal })));
+    return { backend: wrap(adapter, options), location: place, local: undefined, history };
+  }
+  if (options.asOf !== undefined) throw noPast(place);
   if (place.kind === 'azure') return { backend: wrap(await openAzure(place, options), options), location: place, local: undefined };
   if (place.kind === 'sftp') {
     const sftp = await openSftp(place, options);
@@ -59,18 +72,24 @@ export async function openBackend(location: Location | string, options: OpenBack
   return { backend: wrap(local, options, LOCAL_GIVE_UP_MS), location: place, local };
 }
 
-async function openS3(location: S3Location, options: OpenBackendOptions): Promise<Backend> {
+function noPast({ printable }: Location): SnapError {
+  return new SnapError('UNSUPPORTED_STORE', `The storage at '${printable}' keeps no versions that snap could look at`, {
+    hint: 'Only buckets of S3 with versions do. For a folder use the snapshots of its file system, and open their copy of the repository',
+  });
+}
+
+async function openS3(location: S3Location, options: OpenBackendOptions): Promise<S3Backend> {
   const { S3Backend } = await import('./s3.ts');
   const backend = new S3Backend(location, options.clock, options.s3);
   const { create, signal } = options;
-  return closedOnFailure(backend, () => repeatOpening(options, () => backend.checkBucket({ create, signal })));
+  return closedOnFailure(backend, () => repeatOpening(options, async () => { await backend.checkBucket({ create, signal }); return backend; }));
 }
 
 async function openAzure(location: AzureLocation, options: OpenBackendOptions): Promise<Backend> {
   const { AzureBackend } = await import('./azure.ts');
   const backend = new AzureBackend(location, options.clock, options.azure);
   const { create, signal } = options;
-  return closedOnFailure(backend, () => repeatOpening(options, () => backend.checkContainer({ create, signal })));
+  return closedOnFailure(backend, () => repeatOpening(options, async () => { await backend.checkContainer({ create, signal }); return backend; }));
 }
 
 async function openSftp(location: SftpLocation, options: OpenBackendOptions): Promise<LocalBackend> {
@@ -84,10 +103,9 @@ function repeatOpening<T>(options: OpenBackendOptions, once: () => Promise<T>): 
   return repeatWhileUnavailable({ operation: 'open', name: '', signal }, { clock, random, giveUpAfterMs: OPEN_GIVE_UP_MS, onRetry }, once);
 }
 
-async function closedOnFailure<B extends Backend>(backend: B, work: () => Promise<unknown>): Promise<B> {
+async function closedOnFailure<T>(backend: Backend, work: () => Promise<T>): Promise<T> {
   try {
-    await work();
-    return backend;
+    return await work();
   } catch (error) {
     await backend.close();
     throw error;

@@ -16,6 +16,7 @@ import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
 import { notS3, readBody, uploadOf } from './s3-body.ts';
 import { S3Connection, type S3Settings } from './s3-client.ts';
 import { answerOf } from './s3-errors.ts';
+import { S3History } from './s3-versions.ts';
 import type { PacedBackend } from './throttled.ts';
 import { EXPRESS_UPLOAD_BYTES, type PacedCallOptions } from './transfer-limits.ts';
 
@@ -157,6 +158,13 @@ export class S3Backend implements PacedBackend {
 
   async close(): Promise<void> {
     this.#connection.close();
+  }
+
+  /** Shares the connection of this backend. */
+  history(): S3History {
+    return new S3History({
+      location: this.location, connection: this.#connection, bucket: this.#bucket, prefix: this.#prefix, storage: name => this.#storage(name),
+    });
   }
 
   async #put(name: string, parts: readonly Bytes[], options: PacedCallOptions): Promise<'created' | 'exists'> {

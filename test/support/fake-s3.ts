@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 // The SDK's advice on Node versions is for those who choose the SDK's version.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
 
-export type FakeOperation = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST' | 'MAKE-BUCKET';
+export type FakeOperation = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST' | 'MAKE-BUCKET' | 'VERSIONING';
 
 export type S3Fault = {
   readonly on: FakeOperation;
@@ -45,6 +45,8 @@ export interface FakeS3Options {
   /** Every answer takes so long. */
   readonly delayMs?: number;
   readonly accessKeyId?: string;
+  /** Keeps every version of every object. */
+  readonly versions?: boolean;
 }
 
 export interface SeenRequest {
@@ -53,6 +55,13 @@ export interface SeenRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Requests that were being answered at this moment, this one included. */
   readonly underWay: number;
+}
+
+/** A version of an object; without a body a delete marker. */
+interface FakeVersion {
+  readonly id: string;
+  readonly object: FakeObject | undefined;
+  readonly storedAt: Date;
 }
 
 interface FakeObject {
@@ -107,11 +116,14 @@ export class FakeS3 {
   readonly #options: Required<FakeS3Options>;
   readonly #server: Server;
   readonly #buckets = new Map<string, Map<string, FakeObject>>();
+  /** By bucket and key, the oldest first. */
+  readonly #versions = new Map<string, FakeVersion[]>();
   #plans: Plan[] = [];
   #underWay = 0;
+  #lastVersion = 0;
 
   private constructor(options: FakeS3Options) {
-    this.#options = { conditions: 'kept', checksums: 'kept', ranges: 'kept', pageSize: MAX_KEYS, delayMs: 0, accessKeyId: 'fake-key', ...options };
+    this.#options = { conditions: 'kept', checksums: 'kept', ranges: 'kept', pageSize: MAX_KEYS, delayMs: 0, accessKeyId: 'fake-key', versions: false, ...options };
     this.#server = createServer((request, response) => {
       this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
@@ -219,12 +231,14 @@ export class FakeS3 {
     const objects = this.#buckets.get(bucket);
     if (objects === undefined) throw new Refusal(404, 'NoSuchBucket');
     if (operation === 'LIST') return this.#list(objects, request);
-    if (operation === 'PUT') return this.#put(objects, request);
+    if (operation === 'VERSIONING') return this.#versioning();
+    if (operation === 'PUT') return headers['x-amz-copy-source'] === undefined ? this.#put(objects, request) : this.#copy(objects, request);
     if (operation === 'DELETE') {
       objects.delete(key);
+      this.#keep(bucket, key, undefined);
       return { status: 204 };
     }
-    const object = objects.get(key);
+    const object = this.#wanted(request) ?? objects.get(key);
     if (object === undefined) throw new Refusal(404, 'NoSuchKey');
     const common = { 'last-modified': object.storedAt.toUTCString(), 'etag': `"${sha256(object.body, 'hex').slice(0, 32)}"`, 'accept-ranges': 'bytes' };
     if (operation === 'HEAD') return { status: 200, headers: { ...common, 'content-length': String(object.body.length) } };
@@ -232,7 +246,60 @@ export class FakeS3 {
     return rangeOf(object.body, headers['range'], common);
   }
 
-  #put(objects: Map<string, FakeObject>, { key, headers, body }: Request): Answer {
+  #keep(bucket: string, key: string, object: FakeObject | undefined): void {
+    if (!this.#options.versions) return;
+    const name = `${bucket}/${key}`;
+    const versions = this.#versions.get(name) ?? [];
+    this.#versions.set(name, versions);
+    versions.push({ id: `v${++this.#lastVersion}`, object, storedAt: object?.storedAt ?? new Date() });
+  }
+
+  #wanted({ bucket, key, query }: Request): FakeObject | undefined {
+    const id = query.get('versionId');
+    if (id === null) return undefined;
+    const version = this.#versions.get(`${bucket}/${key}`)?.find(each => each.id === id);
+    if (version?.object === undefined) throw new Refusal(version === undefined ? 404 : 405, version === undefined ? 'NoSuchVersion' : 'MethodNotAllowed');
+    return version.object;
+  }
+
+  #versioning(): Answer {
+    const status = this.#options.versions ? '<Status>Enabled</Status>' : '';
+    return { status: 200, headers: { 'content-type': 'application/xml' }, body: `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${status}</VersioningConfiguration>` };
+  }
+
+  #copy(objects: Map<string, FakeObject>, { bucket, key, headers }: Request): Answer {
+    const [path = '', id = ''] = headers['x-amz-copy-source']!.split('?versionId=');
+    const source = this.#versions.get(decodeURIComponent(path).replace(/^\//, ''))?.find(each => each.id === decodeURIComponent(id))?.object;
+    if (source === undefined) throw new Refusal(404, 'NoSuchVersion');
+    const object = { ...source, storedAt: new Date() };
+    objects.set(key, object);
+    this.#keep(bucket, key, object);
+    const body = `<CopyObjectResult><ETag>"${sha256(object.body, 'hex').slice(0, 32)}"</ETag><LastModified>${object.storedAt.toISOString()}</LastModified></CopyObjectResult>`;
+    return { status: 200, headers: { 'content-type': 'application/xml' }, body };
+  }
+
+  /** Versions of all keys, by key and then the newest first; a page may end between two versions of a key. */
+  #listVersions({ bucket, query }: Request): Answer {
+    const prefix = query.get('prefix') ?? '';
+    const all = [...this.#versions].filter(([name]) => name.startsWith(`${bucket}/${prefix}`)).sort(([a], [b]) => (a < b ? -1 : 1))
+      .flatMap(([name, versions]) => versions.toReversed().map((version, i) => ({ key: name.slice(bucket.length + 1), ...version, isLatest: i === 0 })));
+    const [key, id] = [query.get('key-marker'), query.get('version-id-marker')];
+    const from = key === null ? 0 : all.findIndex(each => each.key === key && each.id === id) + 1;
+    const page = all.slice(from, from + this.#options.pageSize);
+    const isTruncated = from + page.length < all.length;
+    const items = page.map(({ key: name, id: version, object, storedAt, isLatest }) => {
+      const common = `<Key>${xml(name)}</Key><VersionId>${version}</VersionId><IsLatest>${isLatest}</IsLatest><LastModified>${storedAt.toISOString()}</LastModified>`;
+      return object === undefined ? `<DeleteMarker>${common}</DeleteMarker>`
+        : `<Version>${common}<ETag>"${sha256(object.body, 'hex').slice(0, 32)}"</ETag><Size>${object.body.length}</Size></Version>`;
+    });
+    const next = isTruncated ? `<NextKeyMarker>${xml(page.at(-1)!.key)}</NextKeyMarker><NextVersionIdMarker>${page.at(-1)!.id}</NextVersionIdMarker>` : '';
+    return {
+      status: 200, headers: { 'content-type': 'application/xml' },
+      body: `<?xml version="1.0" encoding="UTF-8"?><ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>${isTruncated}</IsTruncated>${next}${items.join('')}</ListVersionsResult>`,
+    };
+  }
+
+  #put(objects: Map<string, FakeObject>, { bucket, key, headers, body }: Request): Answer {
     const { conditions } = this.#options;
     const condition = headers['if-none-match'];
     if (condition !== undefined) {
@@ -242,11 +309,15 @@ export class FakeS3 {
       if (conditions === 'kept' && objects.has(key)) throw new Refusal(412, 'PreconditionFailed');
     }
     const checksum = headers['x-amz-checksum-sha256'];
-    objects.set(key, { body, checksum, storedAt: new Date() });
+    const object = { body, checksum, storedAt: new Date() };
+    objects.set(key, object);
+    this.#keep(bucket, key, object);
     return { status: 200, headers: { etag: `"${sha256(body, 'hex').slice(0, 32)}"`, ...(checksum === undefined ? {} : { 'x-amz-checksum-sha256': checksum }) } };
   }
 
-  #list(objects: Map<string, FakeObject>, { bucket, query }: Request): Answer {
+  #list(objects: Map<string, FakeObject>, request: Request): Answer {
+    const { bucket, query } = request;
+    if (query.has('versions')) return this.#listVersions(request);
     for (const name of query.keys()) {
       if (!['list-type', 'prefix', 'max-keys', 'continuation-token', 'encoding-type', 'x-id'].includes(name)) throw new Refusal(501, 'NotImplemented', name);
     }
@@ -287,9 +358,9 @@ async function readRequest(incoming: IncomingMessage): Promise<Request> {
   const url = new URL(incoming.url!, 'http://fake');
   const [bucket = '', ...rest] = url.pathname.slice(1).split('/');
   const path = decodeURIComponent(rest.join('/'));
-  const isList = url.searchParams.get('list-type') === '2';
+  const isList = url.searchParams.get('list-type') === '2' || url.searchParams.has('versions');
   const isBucket = path === '';
-  const operation = isList ? 'LIST' : isBucket && incoming.method === 'PUT' ? 'MAKE-BUCKET' : incoming.method as FakeOperation;
+  const operation = isList ? 'LIST' : url.searchParams.has('versioning') ? 'VERSIONING' : isBucket && incoming.method === 'PUT' ? 'MAKE-BUCKET' : incoming.method as FakeOperation;
   const pieces: Buffer[] = [];
   for await (const piece of incoming) pieces.push(piece as Buffer);
   const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
