@@ -8,6 +8,7 @@ import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retr
 import type { S3Backend } from './s3.ts';
 import type { S3Settings } from './s3-client.ts';
 import type { SshSettings } from './ssh-connection.ts';
+import { RetryingHistory } from './retrying-history.ts';
 import { ThrottledBackend } from './throttled.ts';
 import type { TransferLimits } from './transfer-limits.ts';
 import { withoutRemove } from './without-remove.ts';
@@ -59,7 +60,7 @@ export async function openBackend(location: Location | string, options: OpenBack
     const history = s3.history();
     const { asOf } = options;
     const adapter = asOf === undefined ? s3 : await closedOnFailure(s3, () => repeatOpening(options, () => history.asOf(asOf, { signal: options.signal })));
-    return { backend: wrap(adapter, options), location: place, local: undefined, history };
+    return { backend: wrap(adapter, options), location: place, local: undefined, history: new RetryingHistory(history, { clock: options.clock, random: options.random, onRetry: options.onRetry }) };
   }
   if (options.asOf !== undefined) throw noPast(place);
   if (place.kind === 'azure') return { backend: wrap(await openAzure(place, options), options), location: place, local: undefined };

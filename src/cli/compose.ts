@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
-import type { Backend } from '../backend/backend.ts';
+import type { Backend, ObjectHistory } from '../backend/backend.ts';
 import type { LocalBackend } from '../backend/local.ts';
 import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
 import { TransferLimits } from '../backend/transfer-limits.ts';
 import { cacheDirectory, cacheFolderFor, listCaches, removeCache, type CacheFolder, type CachePosition } from '../cache/cache-directory.ts';
+import { withoutMemory } from '../cache/without-memory.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Engine } from '../engine/engine.ts';
 import { JOBS_PER_WORKER } from '../engine/messages.ts';
@@ -79,6 +80,8 @@ export interface BackendChoice {
   /** A writer removes what writers left in mid-write a day ago or longer. */
   readonly tidies?: boolean;
   readonly location?: string;
+  /** The repository as it is, whatever --as-of says. */
+  readonly isPresent?: boolean;
 }
 
 /** Whoever calls it closes the backend. */
@@ -86,7 +89,7 @@ export function openBackendAt(surroundings: Surroundings, job: JobContext, optio
   const { globals } = surroundings;
   return openBackend(options.location ?? repositoryLocation(globals), {
     clock: systemClock, random: systemRandom, create: options.create,
-    limits: transferLimits(globals),
+    limits: transferLimits(globals), asOf: options.isPresent === true ? undefined : globals.asOf,
     s3: s3Choices(globals, surroundings.environment), ssh: sshChoices(globals, surroundings.environment),
     azure: azureChoices(globals, surroundings.environment), signal: job.signal,
     onRetry: ({ operation, attempt, delayMs }) => job.onEvent?.({ type: 'retry-scheduled', operation, attempt, delayMs }),
@@ -94,12 +97,13 @@ export function openBackendAt(surroundings: Surroundings, job: JobContext, optio
 }
 
 export async function withBackend<T>(
-  surroundings: Surroundings, job: JobContext, options: BackendChoice, work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined) => Promise<T>,
+  surroundings: Surroundings, job: JobContext, options: BackendChoice,
+  work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined, history: ObjectHistory | undefined) => Promise<T>,
 ): Promise<T> {
-  const { backend, local } = await openBackendAt(surroundings, job, options);
+  const { backend, local, history } = await openBackendAt(surroundings, job, options);
   return closing(backend, async () => {
     if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
-    return work(backend, local === undefined ? undefined : () => local.space());
+    return work(backend, local === undefined ? undefined : () => local.space(), history);
   });
 }
 
@@ -153,10 +157,12 @@ export async function withOpened<T>(
   backend: Backend, credential: Credential, surroundings: Surroundings, job: JobContext, work: (repository: OpenRepository) => Promise<T>,
   { dropsCache, meanwhile }: RepositoryChoice = {},
 ): Promise<T> {
-  const directory = cachesDirectory(surroundings);
-  const openCache = (repositoryId: RepositoryId, config: Bytes): Promise<Cache> => {
+  const isPast = surroundings.globals.asOf !== undefined;
+  const directory = isPast ? join(cachesDirectory(surroundings), 'as-of') : cachesDirectory(surroundings);
+  const openCache = async (repositoryId: RepositoryId, config: Bytes): Promise<Cache> => {
     meanwhile?.();
-    return openCacheIn(cacheFolderFor(directory, repositoryId, config), repositoryId, dropsCache);
+    const cache = await openCacheIn(cacheFolderFor(directory, repositoryId, config), repositoryId, dropsCache);
+    return isPast ? withoutMemory(cache) : cache;
   };
   const repository = await openRepository(backend, credential, newEnvironment(), openCache, { signal: job.signal });
   return closing({ close: () => repository.cache.close() }, () => work(repository));

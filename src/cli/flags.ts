@@ -4,7 +4,7 @@ import {
 } from './flag.ts';
 import { LIMITS_FLAG } from './limit-timetable.ts';
 import { REMOTE_FLAGS } from './remote-flags.ts';
-import { parseChunker, parseCompression, parseMoment, parseParityShare } from './values.ts';
+import { parseChunker, parseCompression, parseMoment, parseParityShare, parsePast } from './values.ts';
 
 export const GLOBAL_FLAGS = {
   repo: text('repo', 'LOCATION', 'the repository: a path, s3://bucket/prefix or sftp://user@host/path', { short: 'r', environment: 'SNAP_REPOSITORY' }),
@@ -17,6 +17,7 @@ export const GLOBAL_FLAGS = {
   ...REMOTE_FLAGS,
   limitUpload: rate('limit-upload', 'upload at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_UPLOAD', inFile: true }),
   limitDownload: rate('limit-download', 'download at most RATE: KiB/s, or bytes/s with a unit such as 5M', { environment: 'SNAP_LIMIT_DOWNLOAD', inFile: true }),
+  asOf: valued('as-of', 'TIME', 'read the repository as it was then, in a bucket that keeps versions (see snap help past)', parsePast),
   limits: LIMITS_FLAG,
   json: flag('json', 'print JSON lines for programs'),
   quiet: flag('quiet', 'print nothing but errors', { short: 'q' }),

@@ -289,6 +289,19 @@ and place, say it there:
         medium: nas
         off-site: true`;
 
+const PAST = `\
+Where a bucket of S3 keeps versions, nothing that was removed or overwritten is gone at once:
+
+  snap snapshots --as-of '2026-05-31 14:00'                       the snapshots that there were then
+  snap restore latest --target DIR --as-of '2026-05-31 14:00'     restores from them; ls, find, dump, verify and others likewise
+  snap recover --as-of '2026-05-31 14:00'                         says what was removed or replaced since
+  snap recover --as-of '2026-05-31 14:00' --yes                   puts it back
+
+--as-of reads only, and needs the right to list and read versions. The passwords of that time open it. 'recover' makes old versions
+the current ones; what was added since stays, but for markers that would forget the snapshots again. Stop every backup, prune and
+replication before. Afterwards: snap repair index, snap verify --read-data, and snap cache --accept-roll-back on each host.
+docs/guides/ransomware.md is about attackers who delete.`;
+
 const FIRST_BACKUP = `\
   snap try ~/Documents            a trial: backs up, verifies, restores, compares, and tells you what it did
 
@@ -315,6 +328,7 @@ export const TOPICS: readonly Topic[] = [
   { name: 'prune', summary: 'freeing space, and what it waits for', text: () => PRUNE },
   { name: 'configuration', summary: 'the file snap.yaml', text: () => CONFIGURATION },
   { name: 'limits', summary: 'bytes per second, and at which hours', text: () => LIMITS },
+  { name: 'past', summary: 'what a bucket with versions held earlier, and how to get it back', text: () => PAST },
   { name: 'environment', summary: 'environment variables', text: environmentText },
   { name: 'exit-codes', summary: 'what a script can rely on', text: exitCodesText },
   { name: 'json', summary: 'output for programs', text: () => JSON_LINES },

@@ -1,4 +1,5 @@
 /** One call of the program: words -> verb -> settings -> use case -> exit code. */
+import { SnapError } from '../base/errors.ts';
 import { parseArguments, type ParsedArguments } from './arguments.ts';
 import type { ConfigFile } from './config-file.ts';
 import type { Environment } from './config-place.ts';
@@ -56,9 +57,18 @@ async function settle(parsed: Extract<ParsedArguments, { kind: 'run' }>, environ
   const file = await configFileFor(verb, given['config']?.at(-1) ?? environment['SNAP_CONFIG'], environment);
   const resolved = resolveFlags(GLOBAL_FLAGS, { given, environment, file: file?.globals ?? {}, filePath: file?.path }, EXCLUSIVE_GLOBALS);
   const globals = Object.freeze({ ...resolved, limits: withoutDirections(resolved.limits, overruled(given, environment)) });
+  refuseInThePast(verb, globals);
   const flags = resolveFlags(verb.flags, { given: parsed.flags, environment, file: file?.verbs[verb.name] ?? {}, filePath: file?.path });
   const namesCredential = (['passwordFile', 'passwordCommand', 'keyFile'] as const).some(key => given[key] !== undefined);
   return { globals, flags, credentialOrigin: namesCredential ? 'flags' : 'elsewhere' };
+}
+
+/** Verbs that only read, and `recover`, which is about the past. */
+const READ_THE_PAST: readonly string[] = ['snapshots', 'ls', 'find', 'diff', 'history', 'stats', 'restore', 'dump', 'verify', 'recover'];
+
+function refuseInThePast({ name }: Verb, { asOf }: GlobalValues): void {
+  if (asOf === undefined || READ_THE_PAST.includes(name)) return;
+  throw new SnapError('USAGE', `snap ${name} cannot work in the past`, { hint: `--as-of goes with ${READ_THE_PAST.join(', ')}` });
 }
 
 /** A limit that is given for this run counts more than a timetable. */

@@ -104,6 +104,11 @@ export const TAG_FLAGS = {
 
 export const PIN_FLAGS = { ...FILTER_FLAGS };
 
+export const RECOVER_FLAGS = {
+  dryRun: flag('dry-run', 'change nothing, only say what would be put back; this is so without --yes', { short: 'n' }),
+  yes: flag('yes', 'put it back', { short: 'y' }),
+};
+
 export const CACHE_FLAGS = {
   remove: flag('remove', 'remove the cache of the repository given with -r (it is built again when needed)'),
   rebuild: flag('rebuild', 'remove it and build it again now'),

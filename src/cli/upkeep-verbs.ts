@@ -1,6 +1,6 @@
 /** The verbs that look after a repository; part of the table in `verbs.ts`. */
 import {
-  CACHE_FLAGS, FORGET_FLAGS, KEY_ADD_FLAGS, KEY_PASSWD_FLAGS, KEY_ROTATE_FLAGS, PARITY_FLAGS, PIN_FLAGS, PRUNE_FLAGS, REPAIR_INDEX_FLAGS, REPAIR_PACKS_FLAGS,
+  CACHE_FLAGS, FORGET_FLAGS, KEY_ADD_FLAGS, KEY_PASSWD_FLAGS, KEY_ROTATE_FLAGS, PARITY_FLAGS, PIN_FLAGS, PRUNE_FLAGS, RECOVER_FLAGS, REPAIR_INDEX_FLAGS, REPAIR_PACKS_FLAGS,
   REPAIR_SNAPSHOTS_FLAGS, TAG_FLAGS, UNDELETE_FLAGS, VERIFY_FLAGS,
 } from './upkeep-flags.ts';
 import { REPLICATE_FLAGS } from './replicate-flags.ts';
@@ -138,6 +138,14 @@ export const UPKEEP: readonly Verb[] = [
       'snap replicate --to /mnt/usb/snap --kind full --latest 3 --verify', 'snap replicate --status',
     ],
     load: async () => (await import('./verbs/replicate.ts')).runReplicate,
+  }),
+  verb({
+    name: 'recover', group: 'Upkeep', flags: RECOVER_FLAGS,
+    summary: 'put back what was removed or replaced since a moment, in a bucket that keeps versions',
+    description: 'For when somebody with the right to delete has destroyed or altered the repository. Without --yes it only says what it would do. '
+      + 'What was added since stays. Look first with `snap snapshots --as-of TIME`, and stop everything that works in the repository (see snap help past).',
+    examples: ["snap recover --as-of '2026-05-31 14:00'", "snap recover --as-of '2026-05-31 14:00' --yes"],
+    load: async () => (await import('./verbs/recover.ts')).runRecover,
   }),
   verb({
     name: 'cache', group: 'Upkeep', flags: CACHE_FLAGS, summary: 'show where the local cache lives and how large it is, remove it, or build it again',

@@ -24,6 +24,14 @@ export function parseMoment(text: string): Moment {
   return [Math.floor(ms / 1000), Number((match[7] ?? '0').padEnd(9, '0'))];
 }
 
+/** A moment that has passed, ms since 1970. @throws USAGE */
+export function parsePast(text: string): number {
+  const [seconds, nanoseconds] = parseMoment(text);
+  const ms = seconds * 1000 + Math.floor(nanoseconds / 1e6);
+  if (ms > systemClock.now()) throw new SnapError('USAGE', `'${text}' has not passed yet`);
+  return ms;
+}
+
 function zoneMinutes(zone: string): number {
   if (zone.toUpperCase() === 'Z') return 0;
   const digits = zone.slice(1).replace(':', '');
