@@ -24,6 +24,16 @@ static void shareOneArena() {
 #endif
 }
 
+// What was freed in between blocks that are in use stays with the process, until the same arena needs it again.
+static napi_value returnFreeMemory(Call& call) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return call.none();
+}
+
+static const napi_property_descriptor MEMORY_FUNCTIONS[] = {EXPORT(returnFreeMemory)};
+
 template <size_t count>
 static bool addFunctions(napi_env env, napi_value exports, const napi_property_descriptor (&functions)[count]) {
   return napi_define_properties(env, exports, count, functions) == napi_ok;
@@ -32,6 +42,6 @@ static bool addFunctions(napi_env env, napi_value exports, const napi_property_d
 NAPI_MODULE_INIT() {
   shareOneArena();
   bool isDefined = addFunctions(env, exports, READ_FUNCTIONS) && addFunctions(env, exports, ATTRIBUTE_FUNCTIONS) &&
-                   addFunctions(env, exports, WRITE_FUNCTIONS);
+                   addFunctions(env, exports, WRITE_FUNCTIONS) && addFunctions(env, exports, MEMORY_FUNCTIONS);
   return isDefined ? exports : nullptr;
 }

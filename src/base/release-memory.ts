@@ -4,6 +4,7 @@
  * the next ones then costs page faults on top. A message to a closed port takes its buffers with it.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { nativeFileSystem } from './native-filesystem.ts';
 
 /** A smaller buffer is not worth the message. */
 const WORTHWHILE_BYTES = 16 * 1024;
@@ -32,4 +33,12 @@ export function releaseMemory(buffers: readonly Uint8Array[]): void {
   }
   if (owned.length === 0) return;
   closed.postMessage(undefined, owned);
+}
+
+/**
+ * Gives what was freed back to the system. Large buffers of several threads leave gaps between each other in the memory of the C
+ * library; for a moment when many of them were just released.
+ */
+export function returnFreeMemory(): void {
+  nativeFileSystem().returnFreeMemory();
 }

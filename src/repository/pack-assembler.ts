@@ -3,7 +3,7 @@
  * full writes it in the background and hands it to the index (repository design, sections 4.5, 4.6 and 13.3).
  */
 import { invariant } from '../base/errors.ts';
-import { releaseMemory } from '../base/release-memory.ts';
+import { releaseMemory, returnFreeMemory } from '../base/release-memory.ts';
 import { JobGroup } from '../base/concurrency.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { MiB } from '../base/units.ts';
@@ -141,6 +141,7 @@ export class PackAssembler {
       await this.#index.add(packContent(table));
     }
     releaseMemory(frames.map(frame => frame.stored));
+    returnFreeMemory();
     const rawBytes = frames.reduce((sum, frame) => sum + frame.rawLength, 0);
     this.#options.onPackWritten?.({ packId: identity.id, type: identity.type, sizeBytes: table.sizeBytes, chunks: table.chunkCount, rawBytes });
   }

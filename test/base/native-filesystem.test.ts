@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareBytes, concatBytes, fromHex, utf8, viewOf, type Bytes } from '../../src/base/bytes.ts';
 import { nativeFileSystem, READ_CHANGED, READ_TOO_LARGE, STAT_RECORD_BYTES, type NativeError } from '../../src/base/native-filesystem.ts';
+import { releaseMemory, returnFreeMemory } from '../../src/base/release-memory.ts';
 import { StatRecords, TYPE_DIRECTORY, TYPE_FIFO, TYPE_FILE, TYPE_SOCKET, TYPE_SYMLINK, unpackNames } from '../../src/base/stat-record.ts';
 import { removeTree } from '../support/oddities.ts';
 
@@ -33,6 +34,11 @@ afterAll(async () => {
 
 function pack(...names: (string | Bytes)[]): Bytes {
   return concatBytes(names.flatMap(name => [typeof name === 'string' ? utf8(name) : name, Uint8Array.of(0)]));
+}
+
+function isGlibc(): boolean {
+  const { header } = process.report.getReport() as { readonly header: { readonly glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime !== undefined;
 }
 
 function latin1(bytes: Bytes): string {
@@ -628,6 +634,15 @@ describe('writing', () => {
     expect(free).toBeGreaterThan(0);
     expect(total).toBeGreaterThanOrEqual(free);
   }));
+});
+
+test.runIf(isGlibc())('free memory between blocks that are in use goes back to the system', () => {
+  const blocks = Array.from({ length: 2000 }, () => new Uint8Array(Buffer.allocUnsafeSlow(64 * 1024).fill(1).buffer));
+  releaseMemory(blocks.filter((_, i) => i % 8 !== 0));
+  const before = process.memoryUsage.rss();
+  returnFreeMemory();
+  expect(process.memoryUsage.rss()).toBeLessThan(before - 50_000_000);
+  expect(blocks[8]!.every(byte => byte === 1)).toBe(true);
 });
 
 test('the addon can be used in a worker thread', async () => {

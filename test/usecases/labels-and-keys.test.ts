@@ -74,6 +74,27 @@ describe('key slots', () => {
     expect((await reopenWith(backend, other)).id).toBe(repository.id);
   });
 
+  test('the cache is opened while the password is stretched, not before, and not without a slot to try', async () => {
+    const { repository, backend } = await withSnapshot();
+    const password: Credential = { kind: 'password', password: new Secret('four words are enough') };
+    const steps: string[] = [];
+    const scrypt: typeof kernel.scrypt = async (...given) => {
+      steps.push('stretching');
+      const key = await kernel.scrypt(...given);
+      steps.push('stretched');
+      return key;
+    };
+    const open = (): Promise<OpenRepository> => openRepository(backend, password, { kernel: { ...kernel, scrypt }, clock: systemClock, random: systemRandom }, async () => {
+      steps.push('cache');
+      return openMemoryCache();
+    });
+    await expect(open()).rejects.toMatchObject({ code: 'WRONG_PASSWORD' });
+    expect(steps).toEqual([]);
+    await addKey(repository, { current: KEY, added: password, label: 'second' });
+    await open();
+    expect(steps).toEqual(['stretching', 'cache', 'stretched']);
+  });
+
   test('the last slot and the slot in use are not removed', async () => {
     const { repository } = await withSnapshot();
     const [slot] = await listKeys(repository);
