@@ -6,7 +6,7 @@ import {
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { Bytes } from '../base/bytes.ts';
-import { concatBytes, fromHex } from '../base/bytes.ts';
+import { concatBytes, equalBytes, fromHex } from '../base/bytes.ts';
 import {
   checkHkdf, checkLength, checkScrypt, ED25519_SIGNATURE_BYTES, KEY_BYTES, NONCE_BYTES, scryptMemory, TAG_BYTES,
 } from './argument-checks.ts';
@@ -46,8 +46,8 @@ export function createFastKernel(): Kernel {
     },
     hmacSha256: (key, message) => new Uint8Array(createHmac('sha256', key).update(message).digest()),
     scrypt: scryptInThreadPool,
-    ed25519PublicKey,
-    ed25519Sign: (seed, message) => new Uint8Array(sign(null, message, ed25519PrivateKey(seed))),
+    ed25519PublicKey: seed => signingKey(seed).publicKey.slice(),
+    ed25519Sign: (seed, message) => new Uint8Array(sign(null, message, signingKey(seed).privateKey)),
     ed25519Verify,
   };
 }
@@ -140,14 +140,23 @@ function scryptInThreadPool(
 const PRIVATE_KEY_PREFIX = fromHex('302e020100300506032b657004220420');
 const PUBLIC_KEY_PREFIX = fromHex('302a300506032b6570032100');
 
-function ed25519PrivateKey(seed: Bytes): KeyObject {
-  checkLength('Ed25519 seed', seed, KEY_BYTES);
-  return createPrivateKey({ key: Buffer.from(concatBytes([PRIVATE_KEY_PREFIX, seed])), format: 'der', type: 'pkcs8' });
+interface SigningKey {
+  readonly seed: Bytes;
+  readonly privateKey: KeyObject;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array<ArrayBuffer>;
 }
 
-function ed25519PublicKey(seed: Bytes): Uint8Array<ArrayBuffer> {
-  const der = createPublicKey(ed25519PrivateKey(seed)).export({ format: 'der', type: 'spki' });
-  return new Uint8Array(der.subarray(PUBLIC_KEY_PREFIX.length));
+let newestSigningKey: SigningKey | undefined;
+
+/** The newest one is kept: making it takes ten times as long as a signature, and a run signs with one key. */
+function signingKey(seed: Bytes): SigningKey {
+  checkLength('Ed25519 seed', seed, KEY_BYTES);
+  if (newestSigningKey !== undefined && equalBytes(newestSigningKey.seed, seed)) return newestSigningKey;
+  const privateKey = createPrivateKey({ key: Buffer.from(concatBytes([PRIVATE_KEY_PREFIX, seed])), format: 'der', type: 'pkcs8' });
+  const der = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  newestSigningKey = { seed: seed.slice(), privateKey, publicKey: new Uint8Array(der.subarray(PUBLIC_KEY_PREFIX.length)) };
+  return newestSigningKey;
 }
 
 /** Key and signature may be hostile: a wrong length is a signature that does not hold, like any other. */

@@ -65,11 +65,12 @@ export class PackFiller {
     return pack.number;
   }
 
-  /** A frame as it was in another pack, all of whose chunks were checked. @throws INTERNAL as `add` */
+  /** A frame as it was in another pack; its chunks are checked here. @throws INTERNAL as `add`, and then nothing was added */
   addWhole(frame: Pick<FrameIdentity, 'rawLength' | 'codec'>, payload: Bytes, chunks: Uint8Array<ArrayBuffer>): void {
     const pack = this.#packWithRoom();
+    const resealed = this.#sealer.reseal(pack, pack.frames, frame, payload, chunks);
     pack.chunks += chunks.length / FRAME_CHUNK_BYTES;
-    this.#added(pack, this.#sealer.reseal(pack, pack.frames, frame, payload, chunks));
+    this.#added(pack, resealed);
   }
 
   /** Closes the open pack; the assembler makes it durable. */

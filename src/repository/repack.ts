@@ -1,10 +1,10 @@
 /**
  * Stores what is still needed of packs again in new ones (repository design, section 7). Frames that are needed as a whole are
- * opened, checked and sealed under the new keys without compressing them again; of the others the needed chunks are grouped
+ * opened and sealed under the new keys without compressing them again; of the others the needed chunks are grouped
  * anew. Every frame is opened again before it is written (D9). The work goes by pack and place, with one open pack of each type,
  * so that chunks of one directory stay together and a dry run gives exactly the sizes of a real one.
  */
-import { invariant, SnapError, throwIfAborted } from '../base/errors.ts';
+import { hasCode, invariant, SnapError, throwIfAborted } from '../base/errors.ts';
 import { equalBytes, viewOf, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
 import { releaseMemory } from '../base/release-memory.ts';
@@ -133,26 +133,41 @@ class PackMove {
   }
 
   #moveFrame(frame: Frame, cipher: FrameCipher, stored: Bytes, chunks: Uint8Array<ArrayBuffer>, liveChunks: number): void {
-    const { kernel } = this.#repository;
     const payload = cipher.open(frame, stored);
-    const content = payload === undefined ? undefined : decodePayload(kernel, frame, payload);
-    if (payload === undefined || content === undefined) throw this.#frameIsBad(frame, payload === undefined ? 'its seal does not match' : 'its content does not have the raw length');
+    if (payload === undefined) throw this.#frameIsBad(frame, 'its seal does not match');
     const places = this.#placesOf(frame, chunks);
-    const target = this.#target[this.#record.type];
-    const wrong = new Set(findWrongChunks(target.hasher, content, chunks));
-    const isWhole = liveChunks === frame.chunkCount;
-    if (isWhole && wrong.size === 0) target.addWhole(frame, payload, chunks);
-    else this.#moveChunks(frame, content.slice(), chunks, places, wrong, liveChunks); // the decompressor uses its buffer again for what is sealed meanwhile
+    if (liveChunks === frame.chunkCount) this.#moveWhole(frame, payload, chunks);
+    else this.#moveChunks(frame, this.#contentOf(frame, payload).slice(), chunks, places, liveChunks); // the decompressor uses its buffer again for what is sealed meanwhile
     releaseMemory([payload]);
   }
 
-  #moveChunks(frame: Frame, content: Bytes, chunks: Bytes, places: readonly ChunkLocation[], wrong: ReadonlySet<number>, liveChunks: number): void {
+  /** Content is decompressed and hashed once, when the new frame is read back; only if that fails it is asked whose fault it is. */
+  #moveWhole(frame: Frame, payload: Bytes, chunks: Uint8Array<ArrayBuffer>): void {
+    const target = this.#target[this.#record.type];
+    try {
+      target.addWhole(frame, payload, chunks);
+    } catch (error) {
+      if (!hasCode(error, 'INTERNAL')) throw error;
+      if (findWrongChunks(target.hasher, this.#contentOf(frame, payload), chunks).length > 0) throw this.#hasWrongChunk(frame);
+      throw error;
+    }
+  }
+
+  #contentOf(frame: Frame, payload: Bytes): Bytes {
+    const content = decodePayload(this.#repository.kernel, frame, payload);
+    if (content === undefined) throw this.#frameIsBad(frame, 'its content does not have the raw length');
+    return content;
+  }
+
+  #moveChunks(frame: Frame, content: Bytes, chunks: Bytes, places: readonly ChunkLocation[], liveChunks: number): void {
+    const target = this.#target[this.#record.type];
+    const wrong = new Set(findWrongChunks(target.hasher, content, chunks));
     let moved = 0;
     for (const [i, place] of places.entries()) {
       if (!this.#options.isLive(place)) continue;
-      if (wrong.has(i)) throw this.#frameIsBad(frame, 'a chunk in it does not match its ID');
+      if (wrong.has(i)) throw this.#hasWrongChunk(frame);
       const id = chunks.subarray(i * TABLE_CHUNK_BYTES, i * TABLE_CHUNK_BYTES + CHUNK_ID_BYTES);
-      this.#target[this.#record.type].add(id, content.subarray(place.offset, place.offset + place.length));
+      target.add(id, content.subarray(place.offset, place.offset + place.length));
       moved++;
     }
     invariant(moved === liveChunks, `${moved} chunks of frame ${frame.number} were moved instead of ${liveChunks}`);
@@ -179,6 +194,10 @@ class PackMove {
   #frameIsBad({ number }: Frame, reason: string): SnapError {
     const { type, id } = this.#record;
     return corrupt('frame', `${reason} (frame ${number} of '${packName(type, id)}')`, { pack: id, frame: number }, 'FRAME_CORRUPT');
+  }
+
+  #hasWrongChunk(frame: Frame): SnapError {
+    return this.#frameIsBad(frame, 'a chunk in it does not match its ID');
   }
 
   #indexDiffers(): SnapError {
