@@ -205,12 +205,13 @@ export function engineFactory(threads: number | undefined): EngineFactory {
   return { capacity: workers * JOBS_PER_WORKER, open };
 }
 
-/** The same with the threads of the first one started at once, beside the password; whoever made it closes it. */
-export function startedEngines(threads: number | undefined): EngineFactory & { close(): Promise<void> } {
+/** The same, with threads that can be started ahead, while the password is stretched; whoever made it closes it. */
+export function enginesAhead(threads: number | undefined): EngineFactory & { start(): void; close(): Promise<void> } {
   const { capacity, open } = engineFactory(threads);
-  let spare: Engine | undefined = open();
+  let spare: Engine | undefined;
   return {
     capacity,
+    start: () => { spare ??= open(); },
     open: () => {
       const engine = spare ?? open();
       spare = undefined;

@@ -2,7 +2,6 @@
 import { lstatSync } from 'node:fs';
 import type { Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
-import { backup } from '../../usecases/backup/backup.ts';
 import type { PathMatcher } from '../../usecases/restore/selection.ts';
 import { engineFactory, sessionOwner, type OpenRepository, type SnapshotRecord } from '../compose.ts';
 import { onlyPath } from '../compose-files.ts';
@@ -33,6 +32,7 @@ export async function confirmInPlace(context: RestoreContext, record: SnapshotRe
 export async function savePresentState(
   context: RestoreContext, repository: OpenRepository, record: SnapshotRecord, path: Bytes | undefined, job: Job,
 ): Promise<void> {
+  const { backup } = await import('../../usecases/backup/backup.ts');
   const there = pathsOf(record, path).filter(each => lstatSync(Buffer.from(each), { throwIfNoEntry: false }) !== undefined);
   if (there.length === 0) return job.note('There is nothing at the original paths that would have to be saved');
   const { source } = treeSource(context, {}, there);

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SnapError } from '../../base/errors.ts';
 import { utf8 } from '../../base/bytes.ts';
-import { testRestore } from '../../usecases/restore/test-restore.ts';
-import { verify, type VerifyOptions } from '../../usecases/verify/verify.ts';
+import type { VerifyOptions } from '../../usecases/verify/verify.ts';
 import type { DataSample } from '../../usecases/verify/verify-sample.ts';
-import { engineFactory, sessionOwner, startedEngines, withRepository, type OpenRepository, type SnapshotRecord } from '../compose.ts';
+import { engineFactory, enginesAhead, sessionOwner, withRepository, type OpenRepository, type SnapshotRecord } from '../compose.ts';
 import { filesTarget, openLiveFile } from '../compose-files.ts';
 import { treeSource } from '../compose-source.ts';
 import type { VERIFY_FLAGS } from '../upkeep-flags.ts';
@@ -24,16 +23,23 @@ const USUAL_SAMPLE: DataSample = { kind: 'share', share: 0.05, order: 'oldest' }
 export const runVerify: RunVerb<typeof VERIFY_FLAGS> = context => {
   const { flags } = context;
   const depth = depthOf(flags);
-  const engines = depth.readData === false ? { ...engineFactory(flags.readConcurrency), close: async () => undefined } : startedEngines(flags.readConcurrency);
+  const engines = enginesAhead(flags.readConcurrency);
+  const meanwhile = (): void => {
+    void loadVerify().catch(() => undefined); // thrown where it is needed
+    if (depth.readData !== false) engines.start();
+  };
   return runJob(context, job => withRepository(context, job.context, async repository => {
+    const { verify } = await loadVerify();
     const snapshot = flags.snapshot === undefined ? undefined : await wholeSnapshot(repository, flags.snapshot, flags, job.context);
     const checked = job.show(await verify(repository, {
       engines, owner: sessionOwner(context), snapshot, coverageDays: flags.coverageDays, ...depth,
     }, job.context));
     if (!flags.testRestore) return checked;
     return worst(checked, await tryRestore(context, repository, snapshot ?? await wholeSnapshot(repository, 'latest', flags, job.context), job));
-  })).finally(() => engines.close());
+  }, { meanwhile })).finally(() => engines.close());
 };
+
+const loadVerify = (): Promise<typeof import('../../usecases/verify/verify.ts')> => import('../../usecases/verify/verify.ts');
 
 /** @throws USAGE for words that contradict each other */
 function depthOf({ level, readData, readDataSubset, testRestore, targetDir, compareLive }: VerifyContext['flags']): Pick<VerifyOptions, 'level' | 'readData'> {
@@ -52,6 +58,7 @@ async function tryRestore(context: VerifyContext, repository: OpenRepository, sn
   const { flags } = context;
   job.note(`Restoring snapshot ${snapshot.id.slice(0, 8)} for a test`);
   job.begin();
+  const { testRestore } = await import('../../usecases/restore/test-restore.ts');
   const folder = makeFolder(resolve(flags.targetDir ?? tmpdir()));
   try {
     const path = utf8(folder);
