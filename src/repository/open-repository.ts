@@ -45,15 +45,17 @@ export async function openRepository(
 ): Promise<OpenRepository> {
   const { kernel, random } = environment;
   const { id, bytes } = await readConfigBytes(backend, options);
-  let opening: Promise<Cache> | undefined;
-  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= openCache(id, bytes); });
+  // A failure of one must not leak the other, and that of the cache may come long before it is looked at.
+  let opening: Promise<[PromiseSettledResult<Cache>]> | undefined;
+  const begin = async (): Promise<Cache> => openCache(id, bytes);
+  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= Promise.allSettled([begin()]); });
   const [slotOutcome] = await Promise.allSettled([unlocking]);
-  const [cacheOutcome] = await Promise.allSettled([opening]); // a failure of one must not leak the other
+  const [cacheOutcome] = await opening ?? [undefined];
   try {
     if (slotOutcome.status === 'rejected') throw slotOutcome.reason;
+    invariant(cacheOutcome !== undefined, 'A key slot was opened without its key');
     if (cacheOutcome.status === 'rejected') throw cacheOutcome.reason;
     const cache = cacheOutcome.value;
-    invariant(cache !== undefined, 'A key slot was opened without its key');
     const slot = slotOutcome.value;
     const { keyringKey } = slot.secrets;
     const newest = await loadKeyring({ backend, kernel, repositoryId: id, keyringKey }, options);
@@ -65,7 +67,7 @@ export async function openRepository(
       get keyringNumber() { return keys.keyringNumber; },
     };
   } catch (error) {
-    if (cacheOutcome.status === 'fulfilled') await cacheOutcome.value?.close();
+    if (cacheOutcome?.status === 'fulfilled') await cacheOutcome.value.close();
     throw error;
   }
 }

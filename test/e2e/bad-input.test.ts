@@ -114,7 +114,7 @@ describe('wrong words', () => {
     [['restore', 'latest:/nowhere', '--target', 'x'], 1, /does not contain '\/nowhere'/],
     [['restore', 'latest', '--target', 'file'], 2, /target cannot be opened as a directory/],
     [['try', 'source', '--at', 'file'], 2, /Cannot make the folder '[^']*file' for the trial/],
-    [['snapshots', '--cache-dir', 'file'], 1, /Cannot create the local cache/],
+    [['snapshots', '--cache-dir', 'file'], 1, /Cannot use the cache directory 'file'/],
   ];
 
   test('are told apart, and change nothing', async () => {

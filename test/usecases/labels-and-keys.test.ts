@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock, systemRandom } from '../../src/base/ambient.ts';
+import { SnapError } from '../../src/base/errors.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { openMemoryCache } from '../../src/cache/memory-cache.ts';
 import { openRepository } from '../../src/repository/open-repository.ts';
@@ -93,6 +94,24 @@ describe('key slots', () => {
     await addKey(repository, { current: KEY, added: password, label: 'second' });
     await open();
     expect(steps).toEqual(['stretching', 'cache', 'stretched']);
+  });
+
+  test.each([
+    ['at once', () => { throw new SnapError('DENIED', 'no cache here'); }],
+    ['soon', () => Promise.reject(new SnapError('DENIED', 'no cache here'))],
+  ])('a cache that is refused %s fails the opening, and nothing is left unhandled', async (_, openCache) => {
+    const { repository, backend } = await withSnapshot();
+    const password: Credential = { kind: 'password', password: new Secret('four words are enough') };
+    await addKey(repository, { current: KEY, added: password, label: 'second' });
+    const unhandled: unknown[] = [];
+    const listener = (error: unknown): void => { unhandled.push(error); };
+    process.on('unhandledRejection', listener);
+    try {
+      await expect(openRepository(backend, password, { kernel, clock: systemClock, random: systemRandom }, openCache)).rejects.toMatchObject({ code: 'DENIED' });
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', listener);
+    }
   });
 
   test('the last slot and the slot in use are not removed', async () => {
