@@ -18,6 +18,10 @@ export interface Host {
   readonly canRemove: boolean;
   readonly retries: boolean;
   readonly prunes: PruneHabits;
+  /** Works in the replica. */
+  readonly isAtReplica: boolean;
+  /** The same host where it writes what it copies. */
+  readonly target: Host | undefined;
 }
 
 export interface PruneHabits {
@@ -26,10 +30,12 @@ export interface PruneHabits {
   readonly limits: PruneLimits;
 }
 
-export function newHost(name: string, number: number, habits: Pick<Host, 'canRemove' | 'retries' | 'prunes' | 'offsetMs'>, now: () => number): Host {
+export type Habits = Pick<Host, 'canRemove' | 'retries' | 'prunes' | 'offsetMs'>;
+
+export function newHost(name: string, number: number, habits: Habits, now: () => number, place: Partial<Pick<Host, 'isAtReplica' | 'target'>> = {}): Host {
   return {
     name, owner: { host: name, hostId: parseHostId(String(number).padStart(2, '0').repeat(16)), user: 'simulated', program: 'snap simulation' },
-    cache: new RewindableCache(), tree: new MemoryTree(now), ...habits,
+    cache: new RewindableCache(), tree: new MemoryTree(now), isAtReplica: false, target: undefined, ...habits, ...place,
   };
 }
 

@@ -1,15 +1,9 @@
 /** What the processes of the simulated hosts do, with the real use cases. */
 import { utf8 } from '../../src/base/bytes.ts';
 import { SnapError } from '../../src/base/errors.ts';
-import type { Backend } from '../../src/backend/backend.ts';
-import { RetryingBackend } from '../../src/backend/retrying.ts';
-import { withoutRemove } from '../../src/backend/without-remove.ts';
 import { openKnownChunks } from '../../src/cache/known-chunks.ts';
 import { createInlineEngine } from '../../src/engine/inline-engine.ts';
 import { forgetSnapshot } from '../../src/repository/forget.ts';
-import { openRepository } from '../../src/repository/open-repository.ts';
-import type { OpenRepository } from '../../src/repository/opened-repository.ts';
-import type { SessionOwner } from '../../src/repository/registration.ts';
 import { loadSnapshots, type SnapshotRecord } from '../../src/repository/snapshots.ts';
 import { openFileTree } from '../../src/sources/files.ts';
 import { backup } from '../../src/usecases/backup/backup.ts';
@@ -18,43 +12,18 @@ import { changeTags } from '../../src/usecases/labels.ts';
 import { addParity } from '../../src/usecases/parity.ts';
 import { closePlans, prune } from '../../src/usecases/prune/prune.ts';
 import { repairIndex } from '../../src/usecases/repair/repair-index.ts';
+import { firstId } from '../../src/usecases/replicate/replica-lag.ts';
 import { restore } from '../../src/usecases/restore/restore.ts';
 import { rotateKeys } from '../../src/usecases/rotate-keys.ts';
 import { undelete } from '../../src/usecases/retention/undelete.ts';
 import { verify } from '../../src/usecases/verify/verify.ts';
-import { KEY } from '../support/memory-repository.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { changeFiles, type Host } from './hosts.ts';
 import { MemoryTarget, type FileContents } from './memory-files.ts';
 import { kernel } from './remembering-kernel.ts';
-import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
-import type { Conditions, SimulatedStore } from './simulated-store.ts';
-import type { Process, World } from './world.ts';
-
-export type Job = 'backup' | 'forget' | 'relabel' | 'undelete' | 'prune' | 'restore' | 'verify' | 'rotate' | 'parity' | 'repair';
-
-/** What all jobs of one simulation share. */
-export interface Setting {
-  readonly world: World;
-  readonly store: SimulatedStore;
-  readonly conditions: Conditions;
-  /** Something else between a process and the storage, such as a planted mistake. */
-  readonly wrap: (backend: Backend, process: Process, job: Job) => Backend;
-  readonly promises: Promised;
-}
-
-/** What was promised to users, and what they had at that time. */
-export interface Promised {
-  /** Snapshot ID to what its source held. */
-  readonly contents: Map<string, FileContents>;
-  /** Reported as saved. */
-  readonly saved: Set<string>;
-  /** Somebody has begun to forget them. */
-  readonly givenUp: Set<string>;
-}
-
-/** A wrong result that no fault excuses. */
-export class BrokenPromise extends Error {}
+import { copySnapshots } from './replication.ts';
+import { BrokenPromise, mayMisread, openAs, wasAway, type Job, type Run, type Setting } from './run.ts';
+import type { Process } from './world.ts';
 
 /** After the storm: reads everything and restores everything. `ids`: the snapshots that must be listed. */
 export function checkAll(setting: Setting, host: Host, ids: readonly string[]): Promise<void> {
@@ -92,23 +61,6 @@ async function runProcess(setting: Setting, host: Host, process: Process, job: J
   const repository = await openAs(setting, host, process, job);
   const run: Run = { setting, host, process, repository, owner: { ...host.owner, processId: process.processId }, random: setting.world.random };
   return work(run);
-}
-
-async function openAs({ world, store, conditions, wrap }: Setting, host: Host, process: Process, job: Job): Promise<OpenRepository> {
-  const clock = simulatedClock(world, process, () => host.offsetMs);
-  const random = new SeededRandom(world.random.below(2 ** 31));
-  const plain = wrap(new SimulatedBackend(world, store, process, conditions), process, job);
-  const backend = host.canRemove ? plain : withoutRemove(plain);
-  return openRepository(host.retries ? new RetryingBackend(backend, { clock, random }) : backend, KEY, { kernel, clock, random }, async () => host.cache.open());
-}
-
-interface Run {
-  readonly setting: Setting;
-  readonly host: Host;
-  readonly process: Process;
-  readonly repository: OpenRepository;
-  readonly owner: SessionOwner;
-  readonly random: SeededRandom;
 }
 
 const WORK: Record<Job, (run: Run) => Promise<string>> = {
@@ -160,8 +112,8 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     return `plan ${report.planNumber ?? '-'}, ${report.packsDropped} dropped, ${report.packsRewritten} rewritten${report.isPending ? ', pending' : ''}`;
   },
   rotate: async run => {
-    const { repository, owner, host: { prunes: { graceMs, waitMs } }, random, setting: { conditions } } = run;
-    if (conditions !== 'kept') return 'not on this storage';
+    const { repository, owner, host: { prunes: { graceMs, waitMs } }, random, setting: { main } } = run;
+    if (main.conditions !== 'kept') return 'not on this storage';
     const { outcome, epoch } = await rotateKeys(repository, { owner, graceMs, waitMs, isProcessAlive: aliveOn(run), resealBytes: random.oneIn(2) ? undefined : 2 ** 30 });
     return `${outcome}: epoch ${epoch}`;
   },
@@ -180,6 +132,7 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     return `${isWhole ? 'restored' : 'could not restore'} ${record.id.slice(0, 6)}`;
   },
   verify: run => verifyAll(run, run.random.oneIn(2)),
+  replicate: run => copySnapshots(run, run.random.oneIn(4)),
 };
 
 function aliveOn({ host, setting: { world } }: Run): (processId: number) => boolean {
@@ -206,7 +159,7 @@ async function restoreSnapshot(run: Run, snapshot: SnapshotRecord): Promise<bool
     if (mayMisread(process) || wasAway(process)) return false;
     throw new BrokenPromise(`Snapshot ${snapshot.id} could not be restored: ${[...report.findings, ...report.problems].map(each => JSON.stringify(each)).join('; ').slice(0, 300)}`);
   }
-  const expected = promises.contents.get(snapshot.id);
+  const expected = promises.contents.get(snapshot.id) ?? promises.contents.get(firstId(snapshot));
   if (expected === undefined || !isSame(expected, target.files)) throw new BrokenPromise(`Snapshot ${snapshot.id} was restored with other content than was saved`);
   return true;
 }
@@ -226,10 +179,6 @@ function enginesOf({ host, random }: Run): EngineFactory {
 }
 
 // --- what excuses an error ---
-
-const mayMisread = ({ met }: Process): boolean => met.has('flip') || met.has('truncate');
-/** A reader without a sign of life for a day loses its pin. */
-const wasAway = ({ longestPauseMs }: Process): boolean => longestPauseMs >= 20 * 3_600_000;
 
 /** These can be the outcome of a race with others. */
 const RACES: ReadonlySet<string> = new Set(['SNAPSHOT_NOT_FOUND', 'SNAPSHOT_GONE', 'SESSION_REVOKED', 'PRUNE_UNFINISHED', 'OBJECT_CONFLICT']);

@@ -3,8 +3,8 @@
  * do. The simulation must notice each of them; this is the test of the test.
  */
 import type { Backend, StoredObject } from '../../src/backend/backend.ts';
-import type { Job } from './jobs.ts';
-import { CALM, type Weather } from './scheduler.ts';
+import type { Job } from './run.ts';
+import { CALM, type Weather } from './weather.ts';
 import type { Process } from './world.ts';
 
 export type Mistake = (backend: Backend, process: Process, job: Job) => Backend;

@@ -4,23 +4,8 @@
  * priorities with a few changes (Burckhardt et al., "A randomized scheduler with probabilistic guarantees", 2010).
  */
 import type { SeededRandom } from '../support/seeded-random.ts';
+import { CALM, type Weather } from './weather.ts';
 import { faultError, isChange, type FaultKind, type Operation, type Process, type World } from './world.ts';
-
-/** Each number is a chance of one in so many; 0 is never. */
-export interface Weather {
-  readonly faults: Readonly<Record<FaultKind, number>>;
-  /** A time in which the storage refuses half of all requests, as one does that is asked for too much. */
-  readonly refusals: number;
-  readonly slowAnswer: number;
-  readonly kill: number;
-  readonly freeze: number;
-  readonly timeJump: number;
-  readonly clockChange: number;
-}
-
-export const CALM: Weather = {
-  faults: { unavailable: 0, 'lost-answer': 0, late: 0, 'no-space': 0, flip: 0, truncate: 0 }, refusals: 0, slowAnswer: 0, kill: 0, freeze: 0, timeJump: 0, clockChange: 0,
-};
 
 export type Policy = 'uniform' | 'turns' | 'priorities';
 

@@ -1,4 +1,5 @@
 /** Runs seeds and says what went wrong so that it can be read and replayed. */
+import type { ReplicaKind } from './replication.ts';
 import { simulate, type SimulationOptions, type SimulationResult } from './simulation.ts';
 
 /** Lines of the trace that are shown of a failure; a replay shows all. */
@@ -7,9 +8,12 @@ const SHOWN_LINES = 80;
 /** Replays one seed with its whole trace when it is set. */
 export const replayed: number | undefined = process.env['SNAP_SIMULATION_SEED'] === undefined ? undefined : Number(process.env['SNAP_SIMULATION_SEED']);
 
-/** Every fourth seed runs on a storage without create-only writes, of one kind or the other. */
+const REPLICAS: readonly ReplicaKind[] = ['same', 'shared', 'foreign'];
+
+/** Every sixth seed has a replica, to which snapshots are copied meanwhile. Every fourth seed runs on a storage without create-only writes, of one kind or the other. */
 export function optionsOf(seed: number): SimulationOptions {
-  return { seed, conditions: seed % 4 !== 0 ? 'kept' : seed % 8 === 0 ? 'ignored' : 'refused' };
+  const conditions = seed % 4 !== 0 ? 'kept' : seed % 8 === 0 ? 'ignored' : 'refused';
+  return { seed, conditions, replica: seed % 6 === 0 ? REPLICAS[(seed / 6) % 3] : undefined };
 }
 
 /** @throws Error with the seed, the broken promise and the end of the trace */
@@ -40,6 +44,8 @@ const EVENTS: Readonly<Record<string, RegExp>> = {
   'what a dead process sent arrives': / \(dead\) /,
   'what a process has given up arrives': / \(late\) .* -> (?:created|done)/,
   'a snapshot is brought back': / ends: brought /,
+  'snapshots are copied': / ends: \w+: copied [1-9]/,
+  'a pack comes into a replica as it is': /\/replicate#\d+ createIfAbsent replica:packs\/\w\/\S+ -> created/,
 };
 
 /** How often each event happened. */

@@ -3,27 +3,28 @@ import type { Clock } from '../../src/base/ambient.ts';
 import type { Bytes } from '../../src/base/bytes.ts';
 import { cancelled, hasCode, SnapError, throwIfAborted } from '../../src/base/errors.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, StoredObject } from '../../src/backend/backend.ts';
-import { nameTaken, type Conditions, type SimulatedStore } from './simulated-store.ts';
-import type { Process, World } from './world.ts';
+import { nameTaken, type SimulatedStore } from './simulated-store.ts';
+import type { Process, Verb, World } from './world.ts';
 
 export class SimulatedBackend implements Backend {
-  readonly location = 'simulated:';
+  readonly location: string;
   /** Where conditions are ignored in silence the adapter does not know it: only trying tells. */
   readonly capabilities: BackendCapabilities;
   readonly #world: World;
   readonly #store: SimulatedStore;
   readonly #process: Process;
 
-  constructor(world: World, store: SimulatedStore, process: Process, conditions: Conditions) {
+  constructor(world: World, store: SimulatedStore, process: Process) {
+    this.location = `simulated:${store.label}`;
     this.#world = world;
     this.#store = store;
     this.#process = process;
-    this.capabilities = { createIfAbsent: conditions === 'refused' ? 'none' : 'atomic', canRemove: true };
+    this.capabilities = { createIfAbsent: store.conditions === 'refused' ? 'none' : 'atomic', canRemove: true };
   }
 
   async read(name: string, range?: ByteRange, { signal }: CallOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
     throwIfAborted(signal);
-    return this.#world.request(this.#process, 'read', name, () => {
+    return this.#request('read', name, () => {
       const bytes = this.#store.read(name);
       if (range === undefined) return bytes;
       if (range.offset + range.length > bytes.length) {
@@ -35,14 +36,14 @@ export class SimulatedBackend implements Backend {
 
   async stat(name: string, { signal }: CallOptions = {}): Promise<StoredObject> {
     throwIfAborted(signal);
-    return this.#world.request(this.#process, 'stat', name, () => this.#store.stat(name));
+    return this.#request('stat', name, () => this.#store.stat(name));
   }
 
   async *list(prefix: string, { signal }: CallOptions = {}): AsyncGenerator<StoredObject> {
     for (let after = '', isLast = false; !isLast;) {
       throwIfAborted(signal);
       const from = after;
-      const page = await this.#world.request(this.#process, 'list', prefix, () => this.#store.page(prefix, from));
+      const page = await this.#request('list', prefix, () => this.#store.page(prefix, from));
       yield* page.objects;
       after = page.objects.at(-1)?.name ?? after;
       isLast = page.isLast;
@@ -54,14 +55,14 @@ export class SimulatedBackend implements Backend {
     // What was sent is what the caller had then: it may use its buffers again.
     const sent = parts.map(part => part.slice());
     if (await this.#isThere(name)) throw nameTaken(name);
-    return this.#world.request(this.#process, 'create', name, () => { this.#store.create(name, sent); });
+    return this.#request('create', name, () => { this.#store.create(name, sent); });
   }
 
   async createIfAbsent(name: string, bytes: Bytes, { signal }: CallOptions = {}): Promise<'created' | 'exists'> {
     throwIfAborted(signal);
     const sent = bytes.slice();
     if (await this.#isThere(name)) return 'exists';
-    return this.#world.request(this.#process, 'createIfAbsent', name, () => this.#store.createIfAbsent(name, sent));
+    return this.#request('createIfAbsent', name, () => this.#store.createIfAbsent(name, sent));
   }
 
   /** What the adapter does where the storage knows no conditions. */
@@ -75,10 +76,14 @@ export class SimulatedBackend implements Backend {
 
   async remove(name: string, { signal }: CallOptions = {}): Promise<void> {
     throwIfAborted(signal);
-    return this.#world.request(this.#process, 'remove', name, () => { this.#store.remove(name); });
+    return this.#request('remove', name, () => { this.#store.remove(name); });
   }
 
   async close(): Promise<void> {}
+
+  #request<T>(verb: Verb, name: string, effect: () => T): Promise<T> {
+    return this.#world.request(this.#process, verb, this.#store.label + name, effect);
+  }
 }
 
 /** The clock of a host: off by what `offsetMs` says at the moment, which may change in either direction. */

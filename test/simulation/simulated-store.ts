@@ -12,6 +12,8 @@ export type Conditions = 'kept' | 'ignored' | 'refused';
 export interface StoreOptions {
   readonly now: () => number;
   readonly conditions: Conditions;
+  /** Before the names of its objects in the trace. */
+  readonly label?: string;
   /** What the times of storage are rounded down to, ms: one second on S3. */
   readonly timeStep: number;
   /** Objects of one page of a listing. */
@@ -37,9 +39,13 @@ export class SimulatedStore {
   readonly #options: StoreOptions;
   readonly #objects = new Map<string, Kept>();
   observer: StoreObserver | undefined;
+  readonly conditions: Conditions;
+  readonly label: string;
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    this.conditions = options.conditions;
+    this.label = options.label ?? '';
   }
 
   names(): string[] {
@@ -68,7 +74,7 @@ export class SimulatedStore {
 
   /** Whether the storage itself refuses to write there. */
   isTaken(name: string): boolean {
-    return this.#options.conditions === 'kept' && this.#objects.has(name);
+    return this.conditions === 'kept' && this.#objects.has(name);
   }
 
   create(name: string, parts: readonly Bytes[]): void {

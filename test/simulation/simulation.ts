@@ -8,22 +8,28 @@ import { decodeHeader, OBJECT_TYPES } from '../../src/format/header.ts';
 import { parseObjectName } from '../../src/format/object-names.ts';
 import { createRepository } from '../../src/repository/create-repository.ts';
 import { openRepository } from '../../src/repository/open-repository.ts';
+import type { Environment } from '../../src/repository/opened-repository.ts';
 import { openMemoryCache } from '../../src/cache/memory-cache.ts';
 import { KEY, SMALL_CHUNKS } from '../support/memory-repository.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { newHost, type Host, type PruneHabits } from './hosts.ts';
-import { BrokenPromise, checkAll, closeAll, runJob, type Job, type Promised, type Setting } from './jobs.ts';
+import { newHost, type Habits, type Host, type PruneHabits } from './hosts.ts';
+import { checkAll, closeAll, runJob } from './jobs.ts';
 import { PromiseCheck } from './promise-check.ts';
 import { kernel } from './remembering-kernel.ts';
-import { CALM, Scheduler, type Policy, type Weather } from './scheduler.ts';
+import { Scheduler, type Policy } from './scheduler.ts';
+import { makeReplica, type ReplicaKind } from './replication.ts';
+import { BrokenPromise, type Job, type Promised, type Setting } from './run.ts';
 import { SimulatedBackend, simulatedClock } from './simulated-process.ts';
 import { SimulatedStore, type Conditions } from './simulated-store.ts';
+import { CALM, drawWeather, type Weather } from './weather.ts';
 import { World, type Process } from './world.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
   /** Default 'kept'. Otherwise the repository works without create-only writes. */
   readonly conditions?: Conditions;
+  /** Default: none. */
+  readonly replica?: ReplicaKind | undefined;
   /** A planted mistake. */
   readonly wrap?: (backend: Backend, process: Process, job: Job) => Backend;
   /** Overrides what the seed says. */
@@ -40,6 +46,8 @@ export interface SimulationResult {
 }
 
 const HOUR = 3_600_000;
+/** What becomes of conditions at the replica. */
+const OF_REPLICA: readonly Conditions[] = ['kept', 'kept', 'kept', 'ignored', 'refused'];
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const simulation = new Simulation(options);
@@ -56,12 +64,11 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #random: SeededRandom;
   readonly #world: World;
-  readonly #store: SimulatedStore;
   readonly #scheduler: Scheduler;
   readonly #promises: Promised = { contents: new Map(), saved: new Set(), givenUp: new Set() };
   readonly #setting: Setting;
   readonly #hosts: Host[] = [];
-  #check: PromiseCheck | undefined;
+  readonly #checks: PromiseCheck[] = [];
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: SimulationOptions) {
@@ -69,10 +76,12 @@ class Simulation {
     this.#random = new SeededRandom(options.seed);
     this.#world = new World(this.#random);
     const { conditions = 'kept' } = options;
-    this.#store = new SimulatedStore({ now: () => this.#world.now, conditions, timeStep: options.seed % 3 === 0 ? 1000 : 1, pageSize: 2 + this.#random.below(40) });
+    const shared = { now: () => this.#world.now, timeStep: options.seed % 3 === 0 ? 1000 : 1, pageSize: 2 + this.#random.below(40) };
+    const main = new SimulatedStore({ ...shared, conditions });
     this.#scheduler = new Scheduler(this.#world, (['uniform', 'turns', 'priorities'] satisfies Policy[])[this.#random.below(3)]!);
     this.#setting = {
-      world: this.#world, store: this.#store, conditions, promises: this.#promises,
+      world: this.#world, main, promises: this.#promises,
+      replica: options.replica === undefined ? undefined : new SimulatedStore({ ...shared, conditions: OF_REPLICA[options.seed % 5]!, label: 'replica:' }),
       wrap: (backend, process, job) => this.#committing(options.wrap?.(backend, process, job) ?? backend, process),
     };
   }
@@ -81,7 +90,7 @@ class Simulation {
     await this.#prepare();
     this.#addHosts();
     await this.#all(this.#hosts.filter(({ name }) => name.startsWith('writer')).map(host => runJob(this.#setting, host, 'backup')));
-    this.#scheduler.weather = this.#options.weather ?? this.#drawWeather();
+    this.#scheduler.weather = this.#options.weather ?? drawWeather(this.#random);
     this.#world.note(`weather ${JSON.stringify(this.#scheduler.weather)}`);
     await this.#all(this.#hosts.map(host => this.#live(host)));
     this.#world.note('the storm is over');
@@ -98,17 +107,27 @@ class Simulation {
   // --- before ---
 
   async #prepare(): Promise<void> {
+    const { main, replica } = this.#setting;
+    await this.#found(main, (backend, environment) => createRepository(backend, environment, { credential: KEY, suite: 1, chunker: SMALL_CHUNKS, label: 'simulated' }));
+    if (replica === undefined) return;
+    await this.#found(replica, async (backend, environment, process) => {
+      const source = await openRepository(new SimulatedBackend(this.#world, main, process), KEY, environment, async () => openMemoryCache());
+      await makeReplica(this.#options.replica!, backend, environment, source);
+    });
+  }
+
+  async #found(store: SimulatedStore, make: (backend: Backend, environment: Environment, process: Process) => Promise<unknown>): Promise<void> {
     const process = this.#world.start('', 'init', () => undefined);
-    const { conditions } = this.#setting;
     const environment = { kernel, clock: simulatedClock(this.#world, process, () => 0), random: new SeededRandom(this.#random.below(2 ** 31)) };
-    const backend = new SimulatedBackend(this.#world, this.#store, process, conditions);
+    const backend = new SimulatedBackend(this.#world, store, process);
     await this.#all([(async () => {
-      await createRepository(backend, environment, { credential: KEY, suite: 1, chunker: SMALL_CHUNKS, label: 'simulated' });
+      await make(backend, environment, process);
       const repository = await openRepository(backend, KEY, environment, async () => openMemoryCache());
-      const expected = conditions === 'kept' ? 'create-only' : 'fallback';
+      const expected = store.conditions === 'kept' ? 'create-only' : 'fallback';
       if (repository.config.storeMode !== expected) throw new BrokenPromise(`The repository was made in mode '${repository.config.storeMode}', not '${expected}'`);
-      this.#check = new PromiseCheck(repository, this.#store, conditions === 'kept');
-      this.#store.observer = this.#check;
+      const check = new PromiseCheck(repository, store, store.conditions === 'kept');
+      store.observer = check;
+      this.#checks.push(check);
     })()]);
     this.#world.end(process);
   }
@@ -116,13 +135,18 @@ class Simulation {
   #addHosts(): void {
     const now = (): number => this.#world.now;
     const pick = <T>(items: readonly T[]): T => items[this.#random.below(items.length)]!;
-    const habits = (canRemove: boolean): Pick<Host, 'canRemove' | 'retries' | 'prunes' | 'offsetMs'> => ({
+    const habits = (canRemove: boolean, store = this.#setting.main): Habits => ({
       canRemove, retries: this.#random.oneIn(2), offsetMs: pick([0, 0, -36 * HOUR, 5 * HOUR]),
-      prunes: { ...this.#drawPatience(), limits: { maxUnusedShare: pick([0, 0.05]), repackSmall: this.#random.oneIn(2) } },
+      prunes: { ...this.#drawPatience(store), limits: { maxUnusedShare: pick([0, 0.05]), repackSmall: this.#random.oneIn(2) } },
     });
     for (let i = 1, count = [2, 2, 3, 4][this.#random.below(4)]!; i <= count; i++) this.#hosts.push(newHost(`writer${i}`, i, habits(!this.#random.oneIn(4)), now));
     for (const i of [1, 2]) this.#hosts.push(newHost(`keeper${i}`, 10 + i, habits(true), now));
     this.#hosts.push(newHost('reader', 20, habits(true), now));
+    const { replica } = this.#setting;
+    if (replica !== undefined) {
+      for (const i of [1, 2]) this.#hosts.push(newHost(`copier${i}`, 40 + i, habits(true), now, { target: newHost(`copier${i}`, 40 + i, habits(true, replica), now, { isAtReplica: true }) }));
+      this.#hosts.push(newHost('second', 50, habits(true, replica), now, { isAtReplica: true }));
+    }
     this.#scheduler.onClockChange = () => {
       const host = pick(this.#hosts);
       host.offsetMs += pick([-48, -1, 1, 30]) * HOUR;
@@ -131,21 +155,10 @@ class Simulation {
   }
 
   /** Without create-only writes a prune must condemn and delete in one run. */
-  #drawPatience(): Pick<PruneHabits, 'graceMs' | 'waitMs'> {
+  #drawPatience({ conditions }: SimulatedStore): Pick<PruneHabits, 'graceMs' | 'waitMs'> {
     const graceMs = [0, 0, 24 * HOUR][this.#random.below(3)]!;
     const waitMs = [0, HOUR, 72 * HOUR][this.#random.below(3)]!;
-    return { graceMs, waitMs: this.#setting.conditions === 'kept' ? waitMs : Math.max(graceMs, waitMs) };
-  }
-
-  #drawWeather(): Weather {
-    const often = (values: readonly number[]): number => values[this.#random.below(values.length)]!;
-    return {
-      faults: {
-        unavailable: often([0, 0, 200, 40]), 'lost-answer': often([0, 0, 60, 15]), late: often([0, 0, 0, 60, 15]), 'no-space': often([0, 0, 0, 80]),
-        flip: often([0, 0, 0, 150]), truncate: often([0, 0, 0, 150]),
-      },
-      refusals: often([0, 0, 300]), slowAnswer: often([0, 20, 4]), kill: often([0, 400, 150]), freeze: often([0, 200, 60]), timeJump: often([0, 500, 120]), clockChange: often([0, 500]),
-    };
+    return { graceMs, waitMs: conditions === 'kept' ? waitMs : Math.max(graceMs, waitMs) };
   }
 
   // --- the storm ---
@@ -161,6 +174,8 @@ class Simulation {
   }
 
   #chooseJob({ name }: Host): Job {
+    if (name.startsWith('copier')) return 'replicate';
+    if (name === 'second') return (['prune', 'prune', 'forget', 'restore', 'verify'] satisfies Job[])[this.#random.below(5)]!;
     if (name.startsWith('keeper') && this.#random.oneIn(8)) return (['rotate', 'parity', 'repair'] satisfies Job[])[this.#random.below(3)]!;
     const jobs: readonly Job[] = name.startsWith('writer') ? ['backup', 'backup', 'backup', 'backup', 'backup', 'relabel', 'forget']
       : name.startsWith('keeper') ? ['prune', 'prune', 'prune', 'prune', 'forget', 'forget', 'undelete'] : ['restore', 'restore', 'verify', 'forget'];
@@ -169,7 +184,9 @@ class Simulation {
 
   /** Rolled back, lost, or a copy of another host's. */
   #changeCache(host: Host): void {
-    const other = this.#random.oneIn(3) ? this.#hosts[this.#random.below(this.#hosts.length)]! : host;
+    // The cache of a repository is never opened for its replica.
+    const alike = this.#hosts.filter(each => each.isAtReplica === host.isAtReplica);
+    const other = this.#random.oneIn(3) ? alike[this.#random.below(alike.length)]! : host;
     const { changes } = other.cache;
     host.cache.become(changes.slice(0, this.#random.below(changes.length + 1)));
     this.#world.note(`${host.name} gets an old cache${other === host ? '' : ` of ${other.name}`}`);
@@ -195,20 +212,31 @@ class Simulation {
 
   async #putInOrder(): Promise<void> {
     const prunes: PruneHabits = { graceMs: 0, waitMs: 0, limits: { maxUnusedShare: 0, repackSmall: true } };
-    const keeper = newHost('after', 30, { canRemove: true, retries: false, offsetMs: 0, prunes }, () => this.#world.now);
+    const after = (number: number, place: Partial<Pick<Host, 'isAtReplica' | 'target'>> = {}): Host =>
+      newHost('after', number, { canRemove: true, retries: false, offsetMs: 0, prunes }, () => this.#world.now, place);
+    const [keeper, keeperThere] = [after(30), after(31, { isAtReplica: true })];
     this.#expectSaved();
     this.#world.advance(48 * HOUR);
+    await this.#putSiteInOrder(keeper, 0);
+    if (this.#setting.replica === undefined) return;
+    await this.#all([runJob(this.#setting, after(32, { target: keeperThere }), 'replicate')]);
+    await this.#putSiteInOrder(keeperThere, 1);
+  }
+
+  async #putSiteInOrder(keeper: Host, site: number): Promise<void> {
+    const check = this.#checks[site]!;
+    const { conditions } = site === 0 ? this.#setting.main : this.#setting.replica!;
     // Without create-only writes the plans of dead runs are given up by hand.
-    if (this.#setting.conditions !== 'kept') await this.#all([closeAll(this.#setting, keeper)]);
+    if (conditions !== 'kept') await this.#all([closeAll(this.#setting, keeper)]);
     for (let i = 0; i < 3; i++) await this.#all([runJob(this.#setting, keeper, 'prune')]);
-    const unneeded = this.#check!.unneededPacks();
+    const unneeded = check.unneededPacks();
     if (unneeded.length > 0) throw new BrokenPromise(`After the last prune, nothing needs packs ${unneeded.join(', ')}`);
-    await this.#all([checkAll(this.#setting, keeper, this.#check!.validSnapshots())]);
+    await this.#all([checkAll(this.#setting, keeper, check.validSnapshots())]);
     this.#expectSaved();
   }
 
   #expectSaved(): void {
-    const valid = new Set(this.#check!.validSnapshots());
+    const valid = new Set(this.#checks.flatMap(check => check.validSnapshots()));
     for (const id of this.#promises.saved) {
       if (!valid.has(id) && !this.#promises.givenUp.has(id)) throw new BrokenPromise(`Snapshot ${id} was reported as saved and is gone`);
     }
@@ -223,8 +251,10 @@ class Simulation {
   }
 
   async #expectKept(): Promise<void> {
-    await this.#check?.settle();
-    const [problem] = this.#check?.problems ?? [];
-    if (problem !== undefined) throw new BrokenPromise(problem);
+    for (const check of this.#checks) {
+      await check.settle();
+      const [problem] = check.problems;
+      if (problem !== undefined) throw new BrokenPromise(problem);
+    }
   }
 }
