@@ -1,10 +1,10 @@
 /** Body of `config`: identity and fixed parameters of a repository, signed, written once and never changed. */
 import type { Bytes } from '../base/bytes.ts';
 import type { AeadSuite } from '../kernel/kernel.ts';
-import { bodyCodec, type BodyCodec, fixedBytes, id, mapOf, required, uint, type ValueCodec } from './body-codec.ts';
+import { bodyCodec, type BodyCodec, fixedBytes, id, mapOf, optional, required, uint, type ValueCodec } from './body-codec.ts';
 import { chunkerParameters, type ChunkerParameters } from './chunking.ts';
 import { unsupported } from './decode-error.ts';
-import type { RepositoryId } from './ids.ts';
+import { ID_BYTES, type RepositoryId } from './ids.ts';
 import { KEY_ID_BYTES } from './sealed-object.ts';
 
 /** 1: BLAKE3 keyed, 256 bit. */
@@ -29,6 +29,8 @@ export interface Config {
   readonly storeMode: StoreMode;
   /** Bound of staleness Δ of the store; 0 for a strongly consistent one. */
   readonly stalenessMs: number;
+  /** 16 random bytes of a replica that has ID and keys of its source; see `SignedIdentity`. */
+  readonly copyId?: Bytes | undefined;
 }
 
 /** A number that must be one of a few; others belong to a newer format. */
@@ -63,6 +65,7 @@ const body: BodyCodec<Config> = bodyCodec('config', mapOf<Config>({
   adminKeyId: required(7, fixedBytes(KEY_ID_BYTES)),
   storeMode: required(8, storeMode),
   stalenessMs: required(9, uint()),
+  copyId: optional(10, fixedBytes(ID_BYTES)),
 }));
 
 /** @throws RangeError for values that the decoder would refuse */

@@ -221,6 +221,8 @@ export interface SignedIdentity {
   readonly repositoryId: RepositoryId;
   /** 16 bytes, as in the header. */
   readonly objectId: Bytes;
+  /** 16 bytes of a copy that shares ID and keys with another repository: what an administrator says of one does not count in the other. */
+  readonly copyId?: Bytes | undefined;
 }
 
 /** Signed types: everything that only an administrator may say. */
@@ -280,7 +282,9 @@ export function verifySigned(kernel: Kernel, publicKeys: readonly Bytes[], ident
 }
 
 const SIGN_LABEL = utf8('snap/1/sign\0');
+const SIGN_COPY_LABEL = utf8('snap/1/sign-copy\0');
 
-function signedMessage({ type, repositoryId, objectId }: SignedIdentity, body: Bytes): Bytes {
+function signedMessage({ type, repositoryId, objectId, copyId }: SignedIdentity, body: Bytes): Bytes {
+  if (copyId !== undefined) return concatBytes([SIGN_COPY_LABEL, new Uint8Array([type]), idBytes(repositoryId), copyId, objectId, body]);
   return concatBytes([SIGN_LABEL, Uint8Array.of(type), idBytes(repositoryId), objectId, body]);
 }

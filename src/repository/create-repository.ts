@@ -6,7 +6,7 @@ import type { Backend, WriteBackend } from '../backend/backend.ts';
 import type { ChunkerParameters } from '../format/chunking.ts';
 import { CHUNK_ID_ALGORITHM, encodeConfig, PADDING_RULE } from '../format/config.ts';
 import { OBJECT_TYPES, XNONCE_BYTES } from '../format/header.ts';
-import { repositoryIdFromBytes, type RepositoryId, type SlotId } from '../format/ids.ts';
+import { ID_BYTES, repositoryIdFromBytes, type RepositoryId, type SlotId } from '../format/ids.ts';
 import { encodeKeyring, sealAdminSeed, type Keyring } from '../format/keyring.ts';
 import { configName, keyringName, parseObjectName, PREFIXES } from '../format/object-names.ts';
 import { adminKeyId } from '../format/sealed-object.ts';
@@ -94,7 +94,7 @@ export async function createReplica(backend: Backend, environment: Environment, 
   const slotId = await addSlot(backend, id, environment, { credential, secrets: { ...secrets, label: options.label, createdAt: now }, scrypt }, options);
   const config = encodeConfig({
     repositoryId: id, createdSeconds: Math.floor(now / 1000), chunkIdAlgorithm, defaultSuite: options.suite ?? defaultSuite, chunker, paddingRule,
-    adminKeyId, storeMode, stalenessMs: 0,
+    adminKeyId, storeMode, stalenessMs: 0, copyId: environment.random.bytes(ID_BYTES),
   });
   if (await createSettled(backend, configName, objects.seal(configName, OBJECT_TYPES.config, config), options) === 'exists') throw alreadyThere(backend);
   return { id, slotId };

@@ -62,6 +62,7 @@ export async function openRepository(
     const keys = new RepositoryKeys(kernel, id, keyringKey, newest, openSeed(kernel, id, slot, newest.keyring));
     const objects = new SealedObjects(kernel, random, keys, backend);
     const config = openConfig(objects, id, bytes);
+    objects.bindTo(config.copyId);
     return {
       ...environment, id, backend, config, keys, slotId: slot.id, objects, cache,
       get keyringNumber() { return keys.keyringNumber; },

@@ -20,12 +20,23 @@ export class SealedObjects {
   readonly #random: Random;
   readonly #keys: RepositoryKeys;
   readonly #backend: ReadBackend;
+  #copyId: Bytes | undefined;
 
   constructor(kernel: Kernel, random: Random, keys: RepositoryKeys, backend: ReadBackend) {
     this.#kernel = kernel;
     this.#random = random;
     this.#keys = keys;
     this.#backend = backend;
+  }
+
+  /** As the config says. What was signed for another copy of the repository counts as not signed from now on. */
+  bindTo(copyId: Bytes | undefined): void {
+    this.#copyId = copyId;
+  }
+
+  /** Config and keyrings come before it: a replica has those of its source, or one that tells it. */
+  #copyIdFor(type: ObjectType): Bytes | undefined {
+    return isOutsideEpochs(type) ? undefined : this.#copyId;
   }
 
   /** @throws OBJECT_NOT_FOUND, OBJECT_CORRUPT, UNSUPPORTED_FORMAT */
@@ -70,7 +81,7 @@ export class SealedObjects {
   }
 
   #verify(name: string, { header, payload }: OpenedObject): VerifiedBody & { readonly type: ObjectType } {
-    const identity = { type: header.type, repositoryId: this.#keys.repositoryId, objectId: header.objectId };
+    const identity = { type: header.type, repositoryId: this.#keys.repositoryId, objectId: header.objectId, copyId: this.#copyIdFor(header.type) };
     try {
       return { ...verifySigned(this.#kernel, this.#keys.adminPublicKeys, identity, payload), type: header.type };
     } catch (error) {
@@ -86,7 +97,7 @@ export class SealedObjects {
     const objectId = objectIdOf(ref) ?? idBytes(repositoryId);
     const suite = options.suite ?? 3;
     const epoch = isOutsideEpochs(type) ? 0 : this.#keys.currentEpoch;
-    const payload = isSignedType(type) ? signBody(this.#kernel, this.#keys.adminSeed(), { type, repositoryId, objectId }, body) : body;
+    const payload = isSignedType(type) ? signBody(this.#kernel, this.#keys.adminSeed(), { type, repositoryId, objectId, copyId: this.#copyIdFor(type) }, body) : body;
     return sealObject({
       kernel: this.#kernel, type, epoch, objectId, suite, secret: this.#keys.secretOf(epoch)!, repositoryId, payload,
       random: this.#random.bytes(saltOrNonceBytes(suite)),

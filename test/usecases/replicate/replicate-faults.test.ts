@@ -7,7 +7,7 @@ import { readReplicaRecords } from '../../../src/repository/replicas.ts';
 import { rotateKeys } from '../../../src/usecases/rotate-keys.ts';
 import { FaultyBackend, type PlannedFault } from '../../support/faulty-backend.ts';
 import { memoryBackend, OWNER, reopen } from '../../support/memory-repository.ts';
-import { namesBelow, storedGenerations } from '../../support/prune-jobs.ts';
+import { forget, namesBelow, runPrune, storedGenerations } from '../../support/prune-jobs.ts';
 import { damages, flipped, overwrite, runRepairIndex, runRepairPacks, verifyData } from '../../support/repair-jobs.ts';
 import { contentsByFirst, copyOf, makeReplica, runReplicate, type ReplicaKind } from '../../support/replicate-jobs.ts';
 import { withoutRemove } from '../../../src/backend/without-remove.ts';
@@ -192,6 +192,21 @@ describe('the day when something is gone', () => {
     expect(report.status).toBe('complete');
     expect((await reopen(store)).keyringNumber).toBe(source.keyringNumber);
     expect((await verifyData(await reopen(store))).findings).toEqual([]);
+  });
+
+  test('gc documents and markers of the source that somebody copies over the replica say nothing there', async () => {
+    const { repository, backend, contents, ids } = await storedGenerations(3);
+    const store = memoryBackend();
+    await runReplicate(repository, [await makeReplica(repository, 'same', store)]);
+    await forget(repository, ids[0]!, ids[1]!);
+    await runPrune(repository);
+    const documents = [...await namesBelow(backend, PREFIXES.gc), ...await namesBelow(backend, PREFIXES.forgotten)];
+    expect(documents.length).toBeGreaterThan(3);
+    for (const name of documents) await store.create(name, [await backend.read(name)]);
+    await runPrune(await reopen(store));
+    expect(await contentsByFirst(store)).toEqual(contents);
+    expect(damages(await verifyData(await reopen(store)))).toEqual([]);
+    expect((await contentsByFirst(backend)).has(ids[2]!)).toBe(true);
   });
 
   test('the right to delete: a replica that nobody can remove from is kept up to date', async () => {
