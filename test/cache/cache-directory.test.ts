@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { systemRandom } from '../../src/base/ambient.ts';
-import { cacheDirectory, listCaches, removeCache } from '../../src/cache/cache-directory.ts';
+import { cacheDirectory, cacheFolderFor, listCaches, removeCache } from '../../src/cache/cache-directory.ts';
 import { openLmdbCache } from '../../src/cache/lmdb-cache.ts';
 import { OTHER_REPOSITORY, REPOSITORY, temporaryFolder } from './cache-data.ts';
 
@@ -54,4 +54,17 @@ it('tags the directory as a cache and lets nobody else look into it', async () =
   for (const file of ['data.mdb', 'lock.mdb', 'state.json']) expect([file, modeOf(location, file)]).toEqual([file, 0o600]);
   expect(existsSync(join(location, 'CACHEDIR.TAG'))).toBe(false);
   await cache.close();
+});
+
+it('copies of a repository that share its ID have caches of their own; the first one that is met has the plain name', () => {
+  const directory = temporaryFolder();
+  const [source, copy] = [new Uint8Array([1]), new Uint8Array([2])];
+  const name = (config: Uint8Array): string => cacheFolderFor(directory, REPOSITORY, config).folderName;
+  expect(name(source)).toBe(REPOSITORY);
+  expect(name(copy)).toMatch(new RegExp(`^${REPOSITORY}\\.[0-9a-f]{16}$`));
+  expect([name(source), name(copy)]).toEqual([name(source), name(copy)]);
+  mkdirSync(join(directory, name(copy)));
+  expect(listCaches(directory).map(({ repositoryId }) => repositoryId)).toEqual([REPOSITORY, REPOSITORY]);
+  removeCache(directory, REPOSITORY, copy);
+  expect(listCaches(directory)).toHaveLength(1);
 });

@@ -162,6 +162,9 @@ describe('signed body', () => {
     expect(isTrusted([publicKey], { objectId: seeded('other', 16) })).toBe(false);
     expect(isTrusted([publicKey], { repositoryId: otherRepository })).toBe(false);
     expect(verifySigned(kernel, [publicKey], { ...identity, type: OBJECT_TYPES.sweep }, payload).isTrusted).toBe(false);
+    expect(verifySigned(kernel, [publicKey], { ...identity, copyId: seeded('copy', 16) }, payload).isTrusted).toBe(false);
+    const forCopy = signBody(kernel, seed, { ...identity, copyId: seeded('copy', 16) }, body);
+    expect([seeded('copy', 16), seeded('other copy', 16), undefined].map(copyId => verifySigned(kernel, [publicKey], { ...identity, copyId }, forCopy).isTrusted)).toEqual([true, false, false]);
   });
 
   it('with any changed byte is refused or not trusted', () => {

@@ -14,7 +14,8 @@ import type { Hasher } from '../../kernel/kernel.ts';
 import type { ReadingSession } from '../../repository/reading-session.ts';
 import { isDamage } from '../../repository/damage.ts';
 import { missingChunk } from '../reading/frame-loader.ts';
-import { fromSource, type ReplicaTarget } from './replica-target.ts';
+import type { ReplicaTarget } from './replica-target.ts';
+import { fromSource } from './source-failure.ts';
 
 /** IDs of each of two generations: some 60 MiB. */
 const REMEMBERED = 150_000;

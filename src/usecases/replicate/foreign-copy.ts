@@ -19,7 +19,8 @@ import { TreeReader } from '../../repository/tree-reader.ts';
 import type { NodeSink } from '../../repository/tree-writer.ts';
 import { ClosureWalk } from '../reach/closure-walk.ts';
 import { ChunkTranslation, Translations, type TranslationOptions } from './chunk-translation.ts';
-import { fromSource, type ReplicaTarget } from './replica-target.ts';
+import type { ReplicaTarget } from './replica-target.ts';
+import { fromSource } from './source-failure.ts';
 
 /** One snapshot as it is in the source and in the target. */
 export interface SnapshotPair {

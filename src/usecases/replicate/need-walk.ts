@@ -58,6 +58,8 @@ export class NeedWalk implements ReachSink {
   readonly #options: CallOptions;
   /** Chunks of the source that nobody can read. */
   readonly lost = new Set<string>();
+  /** Packs of the source of which nobody knows any more what is in them: only other copies of their chunks count. */
+  readonly distrusted = new Set<PackNumber>();
   /** Bits of the targets that have a chunk, or will have it; of nodes also: everything below. */
   #settled: ChunkMap;
   #pending: Pending;
@@ -131,7 +133,8 @@ export class NeedWalk implements ReachSink {
 
   #find(id: Bytes, type: PackType): ChunkLocation | undefined {
     const { chunks } = this.#reading.repository.cache;
-    const location = chunks.find(id);
+    let location = chunks.find(id);
+    if (location !== undefined && this.distrusted.has(location.pack)) location = chunks.findAll(id).find(({ pack }) => !this.distrusted.has(pack));
     if (location === undefined || chunks.pack(location.pack)?.type !== type) return undefined;
     return this.lost.size > 0 && this.lost.has(chunkIdKey(id as ChunkId)) ? undefined : location;
   }

@@ -106,10 +106,10 @@ export class PackCopy {
     const contentBytes = storedContentBytes(table);
     await Promise.all(this.#targets.map(async target => {
       const wantedBytes = frames.reduce((sum, frame) => sum + wantedShare(frame, target.bit) * frame.storedLength, 0);
-      if (wantedBytes < LEAST_SHARE * contentBytes || !target.takesWhole(table, this.#reading.repository, table.createdAt)) return;
+      if (wantedBytes < LEAST_SHARE * contentBytes || !target.wholePacks.mayTake(table, this.#reading.repository, table.createdAt)) return;
       let settle = (): void => undefined;
       this.#writes.push(new Promise<void>(resolve => { settle = resolve; }));
-      const isTaken = await target.attempt(() => target.takeWhole(content, bytes, settle));
+      const isTaken = await target.attempt(() => target.wholePacks.take(content, bytes, settle));
       if (isTaken !== false) taken |= target.bit;
       if (isTaken === undefined) settle();
     }));

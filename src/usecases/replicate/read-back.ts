@@ -11,7 +11,7 @@ import type { OpenRepository } from '../../repository/opened-repository.ts';
 import { findPackFault } from '../../repository/pack-verification.ts';
 import type { FindingList } from '../findings.ts';
 import { choosePacks } from '../verify/verify-sample.ts';
-import type { StoredPackName } from './replica-target.ts';
+import type { StoredPackName } from './whole-packs.ts';
 
 const PARALLEL_READS = 2;
 

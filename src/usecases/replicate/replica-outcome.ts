@@ -1,38 +1,31 @@
 /** What came of a replication: the report, and a record of each replica in the source, where every host sees it. */
-import type { CallOptions } from '../../base/call-options.ts';
 import { SnapError } from '../../base/errors.ts';
-import type { SnapshotId } from '../../format/ids.ts';
 import { PREFIXES } from '../../format/object-names.ts';
 import type { ReplicaError, ReplicaRecord } from '../../format/replica-record.ts';
 import type { OpenRepository } from '../../repository/opened-repository.ts';
 import { readReplicaRecords, writeReplicaRecord } from '../../repository/replicas.ts';
-import type { SnapshotListing, SnapshotRecord } from '../../repository/snapshots.ts';
-import type { FindingList } from '../findings.ts';
+import type { SnapshotRecord } from '../../repository/snapshots.ts';
 import type { ReplicateReport } from '../reports.ts';
 import type { ReadBack } from './read-back.ts';
 import { firstId, packIds } from './replica-lag.ts';
 import type { ReplicaTarget } from './replica-target.ts';
 import type { ReplicaOutcome, ReplicateOptions } from './replicate-options.ts';
+import type { ReplicationRun } from './replication-run.ts';
 
 export interface ReplicationResult {
   readonly options: ReplicateOptions;
   readonly chosen: readonly SnapshotRecord[];
-  readonly listing: SnapshotListing;
   /** Of the chosen snapshots, those that were there before. */
   readonly held: ReadonlyMap<ReplicaTarget, number>;
   readonly readBacks: ReadonlyMap<ReplicaTarget, ReadBack>;
-  /** Snapshots that nobody can copy. */
-  readonly damaged: ReadonlySet<SnapshotId>;
-  readonly findings: FindingList;
-  readonly call: CallOptions;
-  readonly bytesRead: number;
   readonly durationMs: () => number;
 }
 
-export async function writeOutcome(source: OpenRepository, targets: readonly ReplicaTarget[], result: ReplicationResult): Promise<ReplicateReport> {
-  const { options, chosen, damaged, findings, bytesRead } = result;
+export async function writeOutcome(run: ReplicationRun, targets: readonly ReplicaTarget[], result: ReplicationResult): Promise<ReplicateReport> {
+  const { options, chosen } = result;
+  const { damaged, findings, bytesRead } = run;
   const replicas = targets.map(target => outcomeOf(target, result));
-  if (!options.dryRun) await keepRecords(source, targets, replicas, result);
+  if (!options.dryRun) await keepRecords(run, targets, replicas, result);
   const failed = replicas.filter(({ status }) => status === 'failed').length;
   return {
     job: 'replicate', dryRun: options.dryRun, snapshotsChosen: chosen.length, snapshotsDamaged: chosen.filter(({ id }) => damaged.has(id)).length,
@@ -56,8 +49,7 @@ function outcomeOf(target: ReplicaTarget, { chosen, held, readBacks }: Replicati
 }
 
 /** What is known of replicas only informs: a source that cannot be written is replicated all the same. */
-async function keepRecords(source: OpenRepository, targets: readonly ReplicaTarget[], outcomes: readonly ReplicaOutcome[], result: ReplicationResult): Promise<void> {
-  const { findings, call } = result;
+async function keepRecords({ source, findings, call }: ReplicationRun, targets: readonly ReplicaTarget[], outcomes: readonly ReplicaOutcome[], result: ReplicationResult): Promise<void> {
   try {
     const earlier = await readReplicaRecords(source, { ...call, onDamagedObject: (name, error) => { findings.warn('replica record', name, error.message); } });
     for (const [i, target] of targets.entries()) {

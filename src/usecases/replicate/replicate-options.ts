@@ -2,7 +2,7 @@
 import type { SnapErrorCode } from '../../base/errors.ts';
 import type { ReplicaSelection } from '../../format/replica-record.ts';
 import type { SessionOwner } from '../../repository/registration.ts';
-import type { Relation } from './replica-target.ts';
+import type { Relation } from './replica-survey.ts';
 
 export interface ReplicateOptions {
   readonly owner: SessionOwner;

@@ -109,6 +109,15 @@ describe.each(KINDS)('a prune of the source (%s keys)', kind => {
   });
 });
 
+test('a snapshot that is forgotten after it was listed is left out, and nothing is missing', async () => {
+  const { backend, repository, ids, contents } = await storedGenerations(3);
+  const store = memoryBackend();
+  await makeReplica(repository, 'same', store);
+  const meets = meeting(backend, 'createIfAbsent', /^sessions\//, async () => forget(await reopen(backend), ids[1]!));
+  expect(await runReplicate(await reopen(meets), [await reopen(store)])).toMatchObject({ status: 'complete', snapshotsChosen: 2, snapshotsDamaged: 0, findings: [] });
+  await expectWhole(store, contents, 2);
+});
+
 describe('old names', () => {
   test('of packs that a sweep names are not used again', async () => {
     const { repository, contents } = await storedGenerations(2);

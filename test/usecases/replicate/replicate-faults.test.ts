@@ -128,6 +128,17 @@ describe('damage in the source', () => {
     expect((await verifyData(await reopen(store))).findings).toEqual([]);
   });
 
+  test.each(KINDS)('of which nothing can be read any more keeps back what only it held (%s)', async kind => {
+    const { backend, contents } = await storedGenerations(3);
+    await overwrite(backend, await packOfLast(backend), bytes => bytes.fill(0));
+    const store = memoryBackend();
+    const source = await reopen(backend);
+    const report = await runReplicate(source, [await makeReplica(source, kind, store)]);
+    expect(damages(report).map(({ object }) => object)).toContain('snapshot');
+    expect([report.snapshotsDamaged, (await contentsByFirst(store)).size]).toEqual([report.snapshotsDamaged, 3 - report.snapshotsDamaged]);
+    for (const [first, content] of await contentsByFirst(store)) expect(content).toEqual(contents.get(first));
+  });
+
   test('does not matter where the replica has the chunks already', async () => {
     const { backend, contents, ids } = await storedGenerations(3);
     const store = memoryBackend();
