@@ -73,6 +73,16 @@ export interface ObjectHistory {
   putBack(name: string, time: number, options?: CallOptions): Promise<void>;
 }
 
+/** Locks that keep objects from being removed or replaced by anybody, for a time. */
+export interface ObjectLocks {
+  /** How long a lock holds from when it is set. */
+  readonly days: number;
+  /** Whether objects of such a name are locked. */
+  isLocked(name: string): boolean;
+  /** @param until ms since 1970, not before what holds now. @throws DENIED, where the bucket has no Object Lock, too */
+  extend(name: string, until: number, options?: CallOptions): Promise<void>;
+}
+
 export interface WriteBackend extends ReadBackend {
   /**
    * For random names that are never used twice. Resolves only when the bytes survive a power cut; before that nobody sees

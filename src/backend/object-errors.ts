@@ -5,7 +5,7 @@ import { MAX_READ_BYTES } from './object-arguments.ts';
 
 /** Where and what an error is about. */
 export interface Failure {
-  readonly verb: 'read' | 'stat' | 'list' | 'create' | 'remove' | 'open';
+  readonly verb: 'read' | 'stat' | 'list' | 'create' | 'remove' | 'open' | 'lock';
   readonly location: string;
   /** Object name; empty for the repository as a whole. */
   readonly name: string;

@@ -1,14 +1,14 @@
 import type { Clock, Random } from '../base/ambient.ts';
 import type { AzureSettings } from './azure-client.ts';
 import { SnapError } from '../base/errors.ts';
-import type { Backend, ObjectHistory } from './backend.ts';
+import type { Backend, ObjectHistory, ObjectLocks } from './backend.ts';
 import { type LocalBackend, openLocalBackend } from './local.ts';
 import { type AzureLocation, type Location, parseLocation, type S3Location, type SftpLocation } from './location.ts';
 import { type RetryEvent, RetryingBackend, repeatWhileUnavailable } from './retrying.ts';
 import type { S3Backend } from './s3.ts';
 import type { S3Settings } from './s3-client.ts';
 import type { SshSettings } from './ssh-connection.ts';
-import { RetryingHistory } from './retrying-history.ts';
+import { RetryingHistory, RetryingLocks } from './retrying-history.ts';
 import { ThrottledBackend } from './throttled.ts';
 import type { TransferLimits } from './transfer-limits.ts';
 import { withoutRemove } from './without-remove.ts';
@@ -41,6 +41,8 @@ export interface OpenedBackend {
   readonly local: LocalBackend | undefined;
   /** Undefined where no past is kept. */
   readonly history?: ObjectHistory | undefined;
+  /** Undefined where nothing is locked. */
+  readonly locks?: ObjectLocks | undefined;
 }
 
 /** A disk that does not answer for this long will not; a network gets the longer default of `RetryingBackend`. */
@@ -60,7 +62,12 @@ export async function openBackend(location: Location | string, options: OpenBack
     const history = s3.history();
     const { asOf } = options;
     const adapter = asOf === undefined ? s3 : await closedOnFailure(s3, () => repeatOpening(options, () => history.asOf(asOf, { signal: options.signal })));
-    return { backend: wrap(adapter, options), location: place, local: undefined, history: new RetryingHistory(history, { clock: options.clock, random: options.random, onRetry: options.onRetry }) };
+    const retrying = { clock: options.clock, random: options.random, onRetry: options.onRetry };
+    const locks = s3.locks();
+    return {
+      backend: wrap(adapter, options), location: place, local: undefined, history: new RetryingHistory(history, retrying),
+      locks: locks === undefined ? undefined : new RetryingLocks(locks, retrying),
+    };
   }
   if (options.asOf !== undefined) throw noPast(place);
   if (place.kind === 'azure') return { backend: wrap(await openAzure(place, options), options), location: place, local: undefined };

@@ -1,5 +1,5 @@
-/** Repeats what the past of a storage is asked for, as `RetryingBackend` does with the present: all of it may be repeated. */
-import type { Backend, CallOptions, ObjectChange, ObjectHistory } from './backend.ts';
+/** Repeats what the past and the locks of a storage are asked for, as `RetryingBackend` does with the objects: all of it may be repeated. */
+import type { Backend, CallOptions, ObjectChange, ObjectHistory, ObjectLocks } from './backend.ts';
 import { type RepeatedCall, repeatWhileUnavailable, type RetryingOptions } from './retrying.ts';
 
 export class RetryingHistory implements ObjectHistory {
@@ -30,5 +30,25 @@ export class RetryingHistory implements ObjectHistory {
 
   #repeat<T>(call: RepeatedCall, once: () => Promise<T>): Promise<T> {
     return repeatWhileUnavailable(call, this.#options, once);
+  }
+}
+
+export class RetryingLocks implements ObjectLocks {
+  readonly days: number;
+  readonly #inner: ObjectLocks;
+  readonly #options: RetryingOptions;
+
+  constructor(inner: ObjectLocks, options: RetryingOptions) {
+    this.days = inner.days;
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  isLocked(name: string): boolean {
+    return this.#inner.isLocked(name);
+  }
+
+  extend(name: string, until: number, options: CallOptions = {}): Promise<void> {
+    return repeatWhileUnavailable({ operation: 'create', name, signal: options.signal }, this.#options, () => this.#inner.extend(name, until, options));
   }
 }

@@ -13,6 +13,12 @@ import { type Failure, objectError } from './object-errors.ts';
 import { RequestGate, type RequestOptions } from './request-gate.ts';
 import { faultOf, isExpired, s3Error } from './s3-errors.ts';
 
+export interface ObjectLockSettings {
+  /** 'governance': who has a special right can end it; 'compliance': nobody can. */
+  readonly mode: 'governance' | 'compliance';
+  readonly days: number;
+}
+
 /** What flags, variables and the configuration file say about S3. */
 export interface S3Settings {
   /** `https://host:port`; that of the location counts more. Undefined: Amazon's. */
@@ -30,6 +36,8 @@ export interface S3Settings {
   readonly encryption?: 'AES256' | 'aws:kms' | undefined;
   /** ID or ARN of the key for `aws:kms`; undefined: the default one of the account. */
   readonly kmsKey?: string | undefined;
+  /** Object Lock of what stays: nobody removes or replaces the bytes for so many days after they were stored. */
+  readonly objectLock?: ObjectLockSettings | undefined;
   /** Requests at once. */
   readonly concurrency?: number | undefined;
   /** Nothing moves on a connection for so long: it hangs. Milliseconds. */

@@ -16,7 +16,8 @@ import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
 import { notS3, readBody, uploadOf } from './s3-body.ts';
 import { S3Connection, type S3Settings } from './s3-client.ts';
 import { answerOf } from './s3-errors.ts';
-import { S3History } from './s3-versions.ts';
+import { lockOf, S3Locks } from './s3-lock.ts';
+import { S3History, type S3Place } from './s3-versions.ts';
 import type { PacedBackend } from './throttled.ts';
 import { EXPRESS_UPLOAD_BYTES, type PacedCallOptions } from './transfer-limits.ts';
 
@@ -44,6 +45,7 @@ export class S3Backend implements PacedBackend {
   /** '' or a prefix with a slash at its end. */
   readonly #prefix: string;
   readonly #settings: S3Settings;
+  readonly #clock: Clock;
   readonly #connection: S3Connection;
   /** Whether the server knows the condition of a create-only write: its first answer tells. */
   #conditions: 'presumed' | 'known' | 'unknown' = 'presumed';
@@ -55,6 +57,7 @@ export class S3Backend implements PacedBackend {
     this.#bucket = location.bucket;
     this.#prefix = location.prefix === '' ? '' : `${location.prefix}/`;
     this.#settings = settings;
+    this.#clock = clock;
     this.writesAtOnce = Math.min(WRITES_AT_ONCE, settings.concurrency ?? WRITES_AT_ONCE);
     this.#connection = new S3Connection(location, clock, settings);
     this.requests = this.#connection.requests;
@@ -162,9 +165,17 @@ export class S3Backend implements PacedBackend {
 
   /** Shares the connection of this backend. */
   history(): S3History {
-    return new S3History({
-      location: this.location, connection: this.#connection, bucket: this.#bucket, prefix: this.#prefix, storage: name => this.#storage(name),
-    });
+    return new S3History(this.#place());
+  }
+
+  /** Undefined when the settings ask for none. */
+  locks(): S3Locks | undefined {
+    const { objectLock } = this.#settings;
+    return objectLock === undefined ? undefined : new S3Locks(this.#place(), objectLock);
+  }
+
+  #place(): S3Place {
+    return { location: this.location, connection: this.#connection, bucket: this.#bucket, prefix: this.#prefix, storage: name => this.#storage(name) };
   }
 
   async #put(name: string, parts: readonly Bytes[], options: PacedCallOptions): Promise<'created' | 'exists'> {
@@ -207,7 +218,7 @@ export class S3Backend implements PacedBackend {
   ): Promise<'created' | 'exists' | 'unsupported'> {
     const upload = uploadOf(parts);
     const withChecksum = await this.#connection.sendsChecksums();
-    const input = { ...this.#address(failure.name), ...condition, ...this.#storage(failure.name) };
+    const input = { ...this.#address(failure.name), ...condition, ...this.#storage(failure.name), ...lockOf(failure.name, this.#settings.objectLock, this.#clock.now()) };
     const isSmall = upload.sizeBytes <= EXPRESS_UPLOAD_BYTES;
     const request = { kind: 'put', signal, isWrite: true, isShort: isSmall, isExpress: isSmall } as const;
     try {

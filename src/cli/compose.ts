@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError } from '../base/errors.ts';
-import type { Backend, ObjectHistory } from '../backend/backend.ts';
+import type { Backend, ObjectHistory, ObjectLocks } from '../backend/backend.ts';
 import type { LocalBackend } from '../backend/local.ts';
 import { parseLocation } from '../backend/location.ts';
 import { openBackend } from '../backend/open.ts';
@@ -98,12 +98,12 @@ export function openBackendAt(surroundings: Surroundings, job: JobContext, optio
 
 export async function withBackend<T>(
   surroundings: Surroundings, job: JobContext, options: BackendChoice,
-  work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined, history: ObjectHistory | undefined) => Promise<T>,
+  work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined, history: ObjectHistory | undefined, locks: ObjectLocks | undefined) => Promise<T>,
 ): Promise<T> {
-  const { backend, local, history } = await openBackendAt(surroundings, job, options);
+  const { backend, local, history, locks } = await openBackendAt(surroundings, job, options);
   return closing(backend, async () => {
     if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
-    return work(backend, local === undefined ? undefined : () => local.space(), history);
+    return work(backend, local === undefined ? undefined : () => local.space(), history, locks);
   });
 }
 

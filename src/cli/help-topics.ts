@@ -292,14 +292,17 @@ and place, say it there:
 const PAST = `\
 Where a bucket of S3 keeps versions, nothing that was removed or overwritten is gone at once:
 
-  snap snapshots --as-of '2026-05-31 14:00'                       the snapshots that there were then
-  snap restore latest --target DIR --as-of '2026-05-31 14:00'     restores from them; ls, find, dump, verify and others likewise
-  snap recover --as-of '2026-05-31 14:00'                         says what was removed or replaced since
-  snap recover --as-of '2026-05-31 14:00' --yes                   puts it back
+  snap snapshots --as-of '2026-05-31 14:00'                     the snapshots that there were then
+  snap restore latest --target DIR --as-of '2026-05-31 14:00'   restores from them; ls, find, dump, verify ... likewise
+  snap recover --as-of '2026-05-31 14:00'                       says what was removed or replaced since
+  snap recover --as-of '2026-05-31 14:00' --yes                 puts it back
 
---as-of reads only, and needs the right to list and read versions. The passwords of that time open it. 'recover' makes old versions
-the current ones; what was added since stays, but for markers that would forget the snapshots again. Stop every backup, prune and
-replication before. Afterwards: snap repair index, snap verify --read-data, and snap cache --accept-roll-back on each host.
+--as-of reads only, and needs the right to list and read versions. The passwords of that time open it. 'recover' makes old
+versions the current ones; what was added since stays, but for markers that would forget the snapshots again. Stop every backup,
+prune and replication before. Afterwards: snap repair index, snap verify --read-data, and snap cache --accept-roll-back on each host.
+
+With --s3-object-lock governance|compliance, in a bucket with Object Lock, nobody can remove the bytes of what stays for
+--s3-object-lock-days (30). 'snap lock' extends the locks of what is needed still: run it at least every half of these days.
 docs/guides/ransomware.md is about attackers who delete.`;
 
 const FIRST_BACKUP = `\

@@ -16,6 +16,8 @@ export const REMOTE_FLAGS = {
   s3StorageClassMetadata: valued('s3-storage-class-metadata', 'CLASS', 'storage class of tree packs, index and snapshots', parseMetadataClass, HIDDEN),
   s3Sse: choice('s3-sse', ['AES256', 'aws:kms'], 'let the server encrypt, too', HIDDEN),
   s3SseKmsKey: text('s3-sse-kms-key', 'KEY', 'ID or ARN of the key for --s3-sse aws:kms, which it implies', HIDDEN),
+  s3ObjectLock: choice('s3-object-lock', ['governance', 'compliance'], 'lock what stays: who has the right can end it, or nobody can', HIDDEN),
+  s3ObjectLockDays: wholeNumber('s3-object-lock-days', 1, 3650, 'days that a lock holds (default 30)', HIDDEN),
   azureEndpoint: valued('azure-endpoint', 'URL', 'address of the Blob service, with the account in it', parseEndpoint, { ...HIDDEN, environment: 'SNAP_AZURE_ENDPOINT' }),
   azureAccessTier: valued('azure-access-tier', 'TIER', 'Hot, Cool, Cold or Archive, for data packs', tierOf(['Hot', 'Cool', 'Cold', 'Archive']), HIDDEN),
   azureAccessTierMetadata: valued('azure-access-tier-metadata', 'TIER', 'the same for tree packs, index and snapshots', tierOf(['Hot', 'Cool', 'Cold']), HIDDEN),

@@ -13,6 +13,7 @@ export interface S3Choices {
   readonly metadataStorageClass: string | undefined;
   readonly encryption: 'AES256' | 'aws:kms' | undefined;
   readonly kmsKey: string | undefined;
+  readonly objectLock: { readonly mode: 'governance' | 'compliance'; readonly days: number } | undefined;
   readonly concurrency: number | undefined;
 }
 
@@ -35,8 +36,17 @@ export function s3Choices(globals: GlobalValues, environment: Environment): S3Ch
     metadataStorageClass: globals.s3StorageClassMetadata,
     encryption: kmsKey === undefined ? globals.s3Sse : 'aws:kms',
     kmsKey,
+    objectLock: objectLockOf(globals),
     concurrency: globals.concurrency,
   };
+}
+
+const DEFAULT_LOCK_DAYS = 30;
+
+function objectLockOf({ s3ObjectLock: mode, s3ObjectLockDays: days = DEFAULT_LOCK_DAYS, s3ObjectLockDays: given }: GlobalValues): S3Choices['objectLock'] {
+  if (mode !== undefined) return { mode, days };
+  if (given === undefined) return undefined;
+  throw new SnapError('USAGE', "'--s3-object-lock-days' without '--s3-object-lock'", { hint: 'Give --s3-object-lock governance or compliance, too' });
 }
 
 export interface SshChoices {

@@ -140,6 +140,14 @@ export const UPKEEP: readonly Verb[] = [
     load: async () => (await import('./verbs/replicate.ts')).runReplicate,
   }),
   verb({
+    name: 'lock', group: 'Upkeep',
+    summary: 'extend the Object Lock of everything that is needed, in a bucket of S3',
+    description: 'With --s3-object-lock everything that stays is locked when it is stored. This extends the locks of what is needed still; '
+      + 'run it at least every half of --s3-object-lock-days. One request for each object. See snap help past.',
+    examples: ['snap lock --s3-object-lock governance --s3-object-lock-days 30'],
+    load: async () => (await import('./verbs/lock.ts')).runLock,
+  }),
+  verb({
     name: 'recover', group: 'Upkeep', flags: RECOVER_FLAGS,
     summary: 'put back what was removed or replaced since a moment, in a bucket that keeps versions',
     description: 'For when somebody with the right to delete has destroyed or altered the repository. Without --yes it only says what it would do. '

@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 // The SDK's advice on Node versions is for those who choose the SDK's version.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] = 'true';
 
-export type FakeOperation = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST' | 'MAKE-BUCKET' | 'VERSIONING';
+export type FakeOperation = 'PUT' | 'GET' | 'HEAD' | 'DELETE' | 'LIST' | 'MAKE-BUCKET' | 'VERSIONING' | 'RETENTION';
 
 export type S3Fault = {
   readonly on: FakeOperation;
@@ -47,6 +47,8 @@ export interface FakeS3Options {
   readonly accessKeyId?: string;
   /** Keeps every version of every object. */
   readonly versions?: boolean;
+  /** Takes Object Locks; without it a request for one is refused, as by a bucket that was made without. */
+  readonly objectLock?: boolean;
 }
 
 export interface SeenRequest {
@@ -123,7 +125,7 @@ export class FakeS3 {
   #lastVersion = 0;
 
   private constructor(options: FakeS3Options) {
-    this.#options = { conditions: 'kept', checksums: 'kept', ranges: 'kept', pageSize: MAX_KEYS, delayMs: 0, accessKeyId: 'fake-key', versions: false, ...options };
+    this.#options = { conditions: 'kept', checksums: 'kept', ranges: 'kept', pageSize: MAX_KEYS, delayMs: 0, accessKeyId: 'fake-key', versions: false, objectLock: false, ...options };
     this.#server = createServer((request, response) => {
       this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
@@ -232,6 +234,7 @@ export class FakeS3 {
     if (objects === undefined) throw new Refusal(404, 'NoSuchBucket');
     if (operation === 'LIST') return this.#list(objects, request);
     if (operation === 'VERSIONING') return this.#versioning();
+    if (operation === 'RETENTION') return this.#retain(objects, request);
     if (operation === 'PUT') return headers['x-amz-copy-source'] === undefined ? this.#put(objects, request) : this.#copy(objects, request);
     if (operation === 'DELETE') {
       objects.delete(key);
@@ -260,6 +263,20 @@ export class FakeS3 {
     const version = this.#versions.get(`${bucket}/${key}`)?.find(each => each.id === id);
     if (version?.object === undefined) throw new Refusal(version === undefined ? 404 : 405, version === undefined ? 'NoSuchVersion' : 'MethodNotAllowed');
     return version.object;
+  }
+
+  /** Mode and end of the lock of each key, as the last request said. */
+  readonly locks = new Map<string, { readonly mode: string; readonly until: Date }>();
+
+  #retain(objects: Map<string, FakeObject>, { key, body }: Request): Answer {
+    if (!objects.has(key)) throw new Refusal(404, 'NoSuchKey');
+    if (!this.#options.objectLock) throw new Refusal(400, 'InvalidRequest', 'Bucket is missing Object Lock Configuration');
+    const [, mode = ''] = /<Mode>(\w+)<\/Mode>/.exec(body.toString()) ?? [];
+    const until = new Date(/<RetainUntilDate>([^<]+)</.exec(body.toString())?.[1] ?? '');
+    const known = this.locks.get(key);
+    if (known !== undefined && until < known.until) throw new Refusal(403, 'AccessDenied', 'A lock cannot be shortened');
+    this.locks.set(key, { mode, until });
+    return { status: 200 };
   }
 
   #versioning(): Answer {
@@ -309,6 +326,9 @@ export class FakeS3 {
       if (conditions === 'kept' && objects.has(key)) throw new Refusal(412, 'PreconditionFailed');
     }
     const checksum = headers['x-amz-checksum-sha256'];
+    const mode = headers['x-amz-object-lock-mode'];
+    if (mode !== undefined && !this.#options.objectLock) throw new Refusal(400, 'InvalidRequest', 'Bucket is missing Object Lock Configuration');
+    if (mode !== undefined) this.locks.set(key, { mode, until: new Date(headers['x-amz-object-lock-retain-until-date']!) });
     const object = { body, checksum, storedAt: new Date() };
     objects.set(key, object);
     this.#keep(bucket, key, object);
@@ -360,7 +380,7 @@ async function readRequest(incoming: IncomingMessage): Promise<Request> {
   const path = decodeURIComponent(rest.join('/'));
   const isList = url.searchParams.get('list-type') === '2' || url.searchParams.has('versions');
   const isBucket = path === '';
-  const operation = isList ? 'LIST' : url.searchParams.has('versioning') ? 'VERSIONING' : isBucket && incoming.method === 'PUT' ? 'MAKE-BUCKET' : incoming.method as FakeOperation;
+  const operation = isList ? 'LIST' : url.searchParams.has('versioning') ? 'VERSIONING' : url.searchParams.has('retention') ? 'RETENTION' : isBucket && incoming.method === 'PUT' ? 'MAKE-BUCKET' : incoming.method as FakeOperation;
   const pieces: Buffer[] = [];
   for await (const piece of incoming) pieces.push(piece as Buffer);
   const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
