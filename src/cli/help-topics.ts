@@ -299,7 +299,7 @@ Where a bucket of S3 keeps versions, nothing that was removed or overwritten is 
 
 --as-of reads only, and needs the right to list and read versions. The passwords of that time open it. 'recover' makes old
 versions the current ones; what was added since stays, but for markers that would forget the snapshots again. Stop every backup,
-prune and replication before. Afterwards: snap repair index, snap verify --read-data, and snap cache --accept-roll-back on each host.
+prune and replication before. Afterwards: snap repair index, snap verify --read-data, snap cache --accept-roll-back (each host).
 
 With --s3-object-lock governance|compliance, in a bucket with Object Lock, nobody can remove the bytes of what stays for
 --s3-object-lock-days (30). 'snap lock' extends the locks of what is needed still: run it at least every half of these days.

@@ -68,13 +68,13 @@ function rollbackCheck({ rollback, unsignedDocuments }: StatusFacts): StatusChec
   if (rollback.length > 0) {
     return {
       name: 'roll-back', level: 'critical', message: rollback.join('; '),
-      hint: 'If you did not put back an older copy of the repository yourself, somebody may be hiding what is newer: see docs/threat-model.md',
+      hint: 'If you did not put back an older copy of the repository yourself, somebody may be hiding what is newer: see docs/guides/ransomware.md',
     };
   }
   if (unsignedDocuments.length === 0) return good('roll-back', 'Everything that this host has seen is there');
   return {
     name: 'roll-back', level: 'warning', message: `No admin key signed ${shown(unsignedDocuments.map(name => `'${name}'`))}`,
-    hint: 'They are ignored. Somebody without the admin key can write to the storage: see docs/threat-model.md',
+    hint: 'They are ignored. Somebody without the admin key can write to the storage: see docs/guides/ransomware.md',
   };
 }
 
