@@ -4,12 +4,12 @@ import type { Readable } from 'node:stream';
 import type { BlobDownloadResponseParsed, ContainerListBlobFlatSegmentResponse } from '@azure/storage-blob';
 import type { Clock } from '../base/ambient.ts';
 import type { Bytes } from '../base/bytes.ts';
-import { SnapError, throwIfAborted } from '../base/errors.ts';
+import { hasCode, SnapError, throwIfAborted } from '../base/errors.ts';
 import { AzureConnection, type AzureSettings } from './azure-client.ts';
 import { answerOf, notAzure } from './azure-errors.ts';
 import type { BackendCapabilities, ByteRange, CallOptions, RequestCounts, StoredObject } from './backend.ts';
 import type { AzureLocation } from './location.ts';
-import { assertObjectName, assertObjectPrefix, assertRange, MAX_READ_BYTES, TEMPORARY_DIRECTORY } from './object-arguments.ts';
+import { assertObjectName, assertObjectPrefix, assertRange, FIRST_OBJECT, MAX_READ_BYTES, TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import { bodyOf, readExactly, sizeOf } from './object-body.ts';
 import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
 import type { PacedBackend } from './throttled.ts';
@@ -41,6 +41,8 @@ export class AzureBackend implements PacedBackend {
   readonly #prefix: string;
   readonly #settings: AzureSettings;
   readonly #connection: AzureConnection;
+  /** Of the question at opening, until it is asked for. */
+  #firstAnswer: Uint8Array<ArrayBuffer> | undefined;
 
   /** @throws USAGE for credentials that are none; DENIED where there are none */
   constructor(location: AzureLocation, clock: Clock, settings: AzureSettings = {}) {
@@ -54,21 +56,23 @@ export class AzureBackend implements PacedBackend {
   }
 
   /**
-   * One small question that tells a wrong container, wrong credentials and a wrong address before anything else is asked.
+   * The first question, as in `S3Backend`: it tells what is wrong before anything else is asked, and its answer is used.
    * @throws REPOSITORY_NOT_FOUND when there is no such container and `create` is not set
    */
   async checkContainer(options: AzureOpenOptions = {}): Promise<void> {
-    const failure = this.#failure('open', '');
     try {
-      await this.#listPage(failure, this.#prefix, { pageSize: 1 }, options.signal);
+      if (options.create === true) await this.#listPage(this.#failure('open', ''), this.#prefix, { pageSize: 1 }, options.signal);
+      else this.#firstAnswer = await this.read(FIRST_OBJECT, undefined, options);
     } catch (error) {
+      if (hasCode(error, 'OBJECT_NOT_FOUND')) return;
       if (answerOf(error)?.code !== 'ContainerNotFound') throw error;
       if (options.create !== true) {
         throw new SnapError('REPOSITORY_NOT_FOUND', `There is no container '${this.#container}' for '${this.location}'`, {
           cause: error, hint: 'Check the location and the address of the server', context: { location: this.location },
         });
       }
-      await this.#connection.request(failure, { kind: 'put', signal: options.signal }, (container, abortSignal) => container.createIfNotExists({ abortSignal }));
+      const request = { kind: 'put', signal: options.signal } as const;
+      await this.#connection.request(this.#failure('open', ''), request, (container, abortSignal) => container.createIfNotExists({ abortSignal }));
     }
   }
 
@@ -77,6 +81,7 @@ export class AzureBackend implements PacedBackend {
     if (range !== undefined) assertRange(range);
     throwIfAborted(options.signal);
     const failure = this.#failure('read', name);
+    if (name === FIRST_OBJECT && range === undefined && this.#firstAnswer !== undefined) return this.#takeFirstAnswer(this.#firstAnswer);
     if (range?.length === 0) return this.#readNothing(failure, range, options);
     const blob = this.#connection.blob(this.#prefix + name);
     try {
@@ -135,7 +140,7 @@ export class AzureBackend implements PacedBackend {
     try {
       await this.#connection.request(failure, request, (_container, abortSignal) => blob.delete({ abortSignal }));
     } catch (error) {
-      if (!(error instanceof SnapError) || error.code !== 'OBJECT_NOT_FOUND') throw error;
+      if (!hasCode(error, 'OBJECT_NOT_FOUND')) throw error;
     }
   }
 
@@ -171,6 +176,11 @@ export class AzureBackend implements PacedBackend {
     const startsWith = (prefix: string): boolean => name.startsWith(prefix);
     if (DATA_PREFIXES.some(startsWith)) return this.#settings.accessTier;
     return SHORT_LIVED_PREFIXES.some(startsWith) ? undefined : this.#settings.metadataAccessTier;
+  }
+
+  #takeFirstAnswer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    this.#firstAnswer = undefined;
+    return bytes;
   }
 
   /** HTTP has no empty range. */

@@ -4,6 +4,9 @@ import type { ByteRange } from './backend.ts';
 /** Adapters that write under a temporary name first keep such files below this name; it never belongs to an object. */
 export const TEMPORARY_DIRECTORY = 'tmp';
 
+/** Who opens a repository reads this object before all others. */
+export const FIRST_OBJECT = 'config';
+
 /** Longest object name, bytes: one file name of the usual file systems, so that a name never fits one adapter only. */
 export const MAX_NAME_LENGTH = 255;
 export const MAX_NAME_PARTS = 8;

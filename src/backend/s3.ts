@@ -11,7 +11,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { hasCode, SnapError, throwIfAborted } from '../base/errors.ts';
 import type { BackendCapabilities, ByteRange, CallOptions, RequestCounts, StoredObject } from './backend.ts';
 import type { S3Location } from './location.ts';
-import { assertObjectName, assertObjectPrefix, assertRange, TEMPORARY_DIRECTORY } from './object-arguments.ts';
+import { assertObjectName, assertObjectPrefix, assertRange, FIRST_OBJECT, TEMPORARY_DIRECTORY } from './object-arguments.ts';
 import { type Failure, invalidRange, nameTaken } from './object-errors.ts';
 import { notS3, readBody, uploadOf } from './s3-body.ts';
 import { S3Connection, type S3Settings } from './s3-client.ts';
@@ -47,6 +47,8 @@ export class S3Backend implements PacedBackend {
   readonly #settings: S3Settings;
   readonly #clock: Clock;
   readonly #connection: S3Connection;
+  /** Of the question at opening, until it is asked for. */
+  #firstAnswer: Uint8Array<ArrayBuffer> | undefined;
   /** Whether the server knows the condition of a create-only write: its first answer tells. */
   #conditions: 'presumed' | 'known' | 'unknown' = 'presumed';
   /** Without conditions: the end of the last step under each name that looks and then writes, so that such steps never interleave. */
@@ -69,21 +71,24 @@ export class S3Backend implements PacedBackend {
   }
 
   /**
-   * One small question that tells a wrong bucket, wrong credentials and a wrong address before anything else is asked.
+   * The first question tells a wrong bucket, wrong credentials and a wrong address before anything else is asked. Whoever opens a
+   * repository reads its configuration, so that is the question, and its answer serves the first read of it.
    * @throws REPOSITORY_NOT_FOUND when there is no such bucket and `create` is not set
    */
   async checkBucket(options: S3OpenOptions = {}): Promise<void> {
-    const failure = this.#failure('open', '');
     try {
-      await this.#listPage(failure, this.#prefix, { MaxKeys: 1 }, options.signal);
+      if (options.create === true) await this.#listPage(this.#failure('open', ''), this.#prefix, { MaxKeys: 1 }, options.signal);
+      else this.#firstAnswer = await this.read(FIRST_OBJECT, undefined, options);
     } catch (error) {
+      if (hasCode(error, 'OBJECT_NOT_FOUND')) return;
       if (answerOf(error)?.code !== 'NoSuchBucket') throw error;
       if (options.create !== true) {
         throw new SnapError('REPOSITORY_NOT_FOUND', `There is no bucket '${this.#bucket}' for '${this.location}'`, {
           cause: error, hint: 'Check the location and the address of the server', context: { location: this.location },
         });
       }
-      await this.#connection.request(failure, { kind: 'put', signal: options.signal }, (client, send) => client.send(new CreateBucketCommand({ Bucket: this.#bucket }), send));
+      const make = new CreateBucketCommand({ Bucket: this.#bucket });
+      await this.#connection.request(this.#failure('open', ''), { kind: 'put', signal: options.signal }, (client, send) => client.send(make, send));
     }
   }
 
@@ -92,6 +97,7 @@ export class S3Backend implements PacedBackend {
     if (range !== undefined) assertRange(range);
     throwIfAborted(options.signal);
     const failure = this.#failure('read', name);
+    if (name === FIRST_OBJECT && range === undefined && this.#firstAnswer !== undefined) return this.#takeFirstAnswer(this.#firstAnswer);
     if (range?.length === 0) return this.#readNothing(failure, range, options);
     const header = range === undefined ? {} : { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
     const command = new GetObjectCommand({ ...this.#address(name), ...header });
@@ -233,6 +239,11 @@ export class S3Backend implements PacedBackend {
       if (this.#conditions !== 'known' && (answer?.status === 501 || answer?.code === 'NotImplemented')) return 'unsupported';
       throw error;
     }
+  }
+
+  #takeFirstAnswer(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    this.#firstAnswer = undefined;
+    return bytes;
   }
 
   /** HTTP has no empty range. */

@@ -101,10 +101,14 @@ export async function withBackend<T>(
   work: (backend: Backend, space: (() => Promise<DiskSpace>) | undefined, history: ObjectHistory | undefined, locks: ObjectLocks | undefined) => Promise<T>,
 ): Promise<T> {
   const { backend, local, history, locks } = await openBackendAt(surroundings, job, options);
-  return closing(backend, async () => {
-    if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
-    return work(backend, local === undefined ? undefined : () => local.space(), history, locks);
-  });
+  try {
+    return await closing(backend, async () => {
+      if (options.tidies === true) await local?.sweepTemporaryFiles({ signal: job.signal });
+      return work(backend, local === undefined ? undefined : () => local.space(), history, locks);
+    });
+  } finally {
+    if (backend.requests !== undefined) job.onEvent?.({ type: 'requests-counted', location: backend.location, counts: { ...backend.requests } });
+  }
 }
 
 /** One for the whole run: several repositories share the same line. */

@@ -110,6 +110,9 @@ function messageOfEvent(event: SnapEvent, verbosity: number): JsonMessage | unde
       return {
         message_type: 'retry', operation: event.operation, attempt: event.attempt, delay_seconds: event.delayMs / 1000,
       };
+    case 'requests-counted':
+      if (verbosity < 1) return undefined;
+      return { message_type: 'storage_requests', repository: event.location, ...event.counts, total: Object.values(event.counts).reduce((sum, each) => sum + each, 0) };
     case 'pack-written':
       if (verbosity < 2) return undefined;
       return { message_type: 'verbose_status', action: 'pack_written', pack_id: event.packId, size: event.sizeBytes, chunks: event.chunks };

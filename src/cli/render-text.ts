@@ -74,6 +74,10 @@ export class TextRenderer implements Renderer {
         return say(2, `Stored pack ${shortId(event.packId)}: ${formatCount(event.chunks)} chunks, ${formatSize(event.sizeBytes)}`);
       case 'retry-scheduled':
         return this.#terminal.error(`The storage did not answer (${printable(event.operation)}), attempt ${event.attempt}; trying again in ${formatDuration(event.delayMs)}`);
+      case 'requests-counted': {
+        const { put, get, head, list, remove } = event.counts;
+        return say(1, `Requests to ${printable(event.location)}: ${put} PUT, ${get} GET, ${head} HEAD, ${list} LIST, ${remove} DELETE`);
+      }
       case 'repair-step':
         return say(0, repairStepLine(event.step));
       case 'session-revoked':

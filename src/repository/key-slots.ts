@@ -2,7 +2,8 @@
 import { SnapError } from '../base/errors.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import type { Backend, ReadBackend, WriteBackend } from '../backend/backend.ts';
+import type { Backend, ReadBackend, StoredObject, WriteBackend } from '../backend/backend.ts';
+import type { ObjectCache } from '../cache/cache.ts';
 import { XNONCE_BYTES } from '../format/header.ts';
 import { slotIdFromBytes, type RepositoryId, type SlotId } from '../format/ids.ts';
 import {
@@ -25,12 +26,25 @@ export interface ListedSlot {
 }
 
 async function listSlotIds(backend: ReadBackend, options: CallOptions): Promise<{ id: SlotId; storedAt: number }[]> {
+  const objects: StoredObject[] = [];
+  for await (const object of backend.list(PREFIXES.slots, options)) objects.push(object);
+  return slotsAmong(objects);
+}
+
+function slotsAmong(objects: readonly StoredObject[]): { id: SlotId; storedAt: number }[] {
   const slots: { id: SlotId; storedAt: number }[] = [];
-  for await (const { name, storedAt } of backend.list(PREFIXES.slots, options)) {
+  for (const { name, storedAt } of objects) {
     const ref = parseObjectName(name);
     if (ref?.kind === 'slot') slots.push({ id: ref.id, storedAt });
   }
   return slots.sort((a, b) => a.storedAt - b.storedAt || (a.id < b.id ? -1 : 1));
+}
+
+export interface UnlockOptions extends CallOptions {
+  /** What is stored under key names, where somebody has listed it just now. */
+  readonly listed?: readonly StoredObject[] | undefined;
+  /** Copies on this host of slots that opened; a slot that is not listed is never taken from there. */
+  readonly copies?: (() => Promise<ObjectCache>) | undefined;
 }
 
 /**
@@ -40,20 +54,32 @@ async function listSlotIds(backend: ReadBackend, options: CallOptions): Promise<
  * @throws WRONG_PASSWORD; OBJECT_CORRUPT when a slot is damaged and no other one opens
  */
 export async function unlockSlot(
-  backend: ReadBackend, repositoryId: RepositoryId, credential: Credential, kernel: Kernel, options: CallOptions = {}, whileStretching?: () => void,
+  backend: ReadBackend, repositoryId: RepositoryId, credential: Credential, kernel: Kernel, options: UnlockOptions = {}, whileStretching?: () => void,
 ): Promise<OpenedSlot> {
+  const { listed, copies: openCopies } = options;
   const secret = secretBytes(credential);
+  const slots = listed === undefined ? await listSlotIds(backend, options) : slotsAmong(listed);
+  const copies = await openCopies?.();
+  for (const { id } of slots) {
+    const bytes = copies?.get(slotName(id));
+    const opened = bytes === undefined ? undefined : await openCopy({ kernel, repositoryId, isKeyFile: credential.kind === 'keyfile', secret }, id, bytes);
+    if (opened !== undefined) return opened;
+  }
   let damage: unknown;
   let tried = 0;
-  for (const { id } of await listSlotIds(backend, options)) {
+  for (const { id } of slots) {
     try {
-      const slot = await readSlot(backend, id, options);
+      const bytes = await backend.read(slotName(id), undefined, options);
+      const slot = parseKeySlot(bytes, id);
       if ((slot.parameters.kdf.name === 'keyfile') !== (credential.kind === 'keyfile')) continue;
       tried++;
       const stretching = deriveKek(kernel, slot.parameters, secret);
       whileStretching?.();
       const kek = await stretching;
-      if (isKekOf(kernel, kek, slot.parameters)) return { id, secrets: openKeySlot(kernel, repositoryId, kek, slot) };
+      if (!isKekOf(kernel, kek, slot.parameters)) continue;
+      const secrets = openKeySlot(kernel, repositoryId, kek, slot);
+      copies?.put(slotName(id), bytes);
+      return { id, secrets };
     } catch (error) {
       if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) throw error;
       damage ??= withName(error, slotName(id));
@@ -65,6 +91,22 @@ export async function unlockSlot(
   throw new SnapError('WRONG_PASSWORD', `Wrong ${what} for the repository at '${backend.location}'`, {
     hint: tried === 1 ? `Its key slot for a ${what} does not open with it` : `None of its ${tried} key slots for a ${what} opens with it`,
   });
+}
+
+/** Undefined for a copy that does not open, whatever the reason: the stored slot says why. */
+async function openCopy(
+  { kernel, repositoryId, isKeyFile, secret }: { readonly kernel: Kernel; readonly repositoryId: RepositoryId; readonly isKeyFile: boolean; readonly secret: Bytes },
+  id: SlotId, bytes: Bytes,
+): Promise<OpenedSlot | undefined> {
+  try {
+    const slot = parseKeySlot(bytes, id);
+    if ((slot.parameters.kdf.name === 'keyfile') !== isKeyFile) return undefined;
+    const kek = await deriveKek(kernel, slot.parameters, secret);
+    return isKekOf(kernel, kek, slot.parameters) ? { id, secrets: openKeySlot(kernel, repositoryId, kek, slot) } : undefined;
+  } catch (error) {
+    if (!(error instanceof SnapError) || (error.kind !== 'corrupt' && error.kind !== 'unsupported')) throw error;
+    return undefined;
+  }
 }
 
 async function readSlot(backend: ReadBackend, id: SlotId, options: CallOptions): Promise<ParsedKeySlot> {

@@ -4,7 +4,8 @@
  */
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import type { ReadBackend } from '../backend/backend.ts';
+import type { ReadBackend, StoredObject } from '../backend/backend.ts';
+import type { ObjectCache } from '../cache/cache.ts';
 import { corrupt } from '../format/decode-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
 import { decodeKeyring, extendsKeyring, type Keyring } from '../format/keyring.ts';
@@ -27,6 +28,10 @@ export interface KeyringSource {
   readonly kernel: Kernel;
   readonly repositoryId: RepositoryId;
   readonly keyringKey: Bytes;
+  /** What is stored under key names, where somebody has listed it just now. */
+  readonly listed?: readonly StoredObject[] | undefined;
+  /** Copies on this host of keyrings that opened. */
+  readonly copies?: ObjectCache | undefined;
   /** The chain is followed from here on; without it from its beginning, which the keyring key alone authenticates. */
   readonly known?: NumberedKeyring | undefined;
 }
@@ -38,11 +43,11 @@ export interface KeyringSource {
 export async function loadKeyring(source: KeyringSource, options: CallOptions = {}): Promise<NumberedKeyring> {
   let current = source.known;
   let damage: unknown;
-  for (const number of await listKeyrings(source.backend, options)) {
+  const numbers = source.listed === undefined ? await listKeyrings(source.backend, options) : keyringNumbers(source.listed);
+  for (const number of numbers) {
     if (current !== undefined && (number <= current.number || number > current.number + MAX_NUMBER_GAP)) continue;
-    const bytes = await source.backend.read(keyringName(number), undefined, options);
     try {
-      const keyring = openKeyring(source, bytes, number, current?.keyring);
+      const keyring = await readKeyring(source, number, current?.keyring, options);
       if (keyring === undefined) continue;
       current = { keyring, number };
       damage = undefined;
@@ -56,10 +61,35 @@ export async function loadKeyring(source: KeyringSource, options: CallOptions = 
   return current;
 }
 
-/** Numbers of everything with such a name, ascending. */
+/** A copy that does not open may be damaged itself: then the stored one counts. */
+async function readKeyring(source: KeyringSource, number: number, previous: Keyring | undefined, options: CallOptions): Promise<Keyring | undefined> {
+  const { backend, copies } = source;
+  const name = keyringName(number);
+  const copy = copies?.get(name);
+  if (copy !== undefined) {
+    try {
+      const keyring = openKeyring(source, copy, number, previous);
+      if (keyring !== undefined) return keyring;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+    }
+  }
+  const bytes = await backend.read(name, undefined, options);
+  const keyring = openKeyring(source, bytes, number, previous);
+  if (keyring !== undefined) copies?.put(name, bytes);
+  return keyring;
+}
+
 async function listKeyrings(backend: ReadBackend, options: CallOptions): Promise<number[]> {
+  const objects: StoredObject[] = [];
+  for await (const object of backend.list(PREFIXES.keyrings, options)) objects.push(object);
+  return keyringNumbers(objects);
+}
+
+/** Numbers of everything with such a name, ascending. */
+function keyringNumbers(objects: readonly StoredObject[]): number[] {
   const numbers: number[] = [];
-  for await (const { name } of backend.list(PREFIXES.keyrings, options)) {
+  for (const { name } of objects) {
     const ref = parseObjectName(name);
     if (ref?.kind === 'keyring' && ref.suffix === '') numbers.push(ref.number);
   }

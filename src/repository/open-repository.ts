@@ -2,8 +2,8 @@
 import { SnapError, hasCode, invariant } from '../base/errors.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { CallOptions } from '../base/call-options.ts';
-import type { Backend, ReadBackend } from '../backend/backend.ts';
-import type { Cache } from '../cache/cache.ts';
+import type { Backend, ReadBackend, StoredObject } from '../backend/backend.ts';
+import type { Cache, ObjectCache } from '../cache/cache.ts';
 import { decodeConfig, type Config } from '../format/config.ts';
 import { corrupt } from '../format/decode-error.ts';
 import type { RepositoryId } from '../format/ids.ts';
@@ -17,6 +17,9 @@ import { loadKeyring } from './keyrings.ts';
 import type { Credential, Environment, OpenRepository } from './opened-repository.ts';
 import { RepositoryKeys } from './repository-keys.ts';
 import { SealedObjects } from './sealed-objects.ts';
+
+/** What `keys/` and `keyring/` begin with. */
+const KEY_OBJECTS = 'key';
 
 /** The repository ID, from the clear header of `config`; needs no key. @throws REPOSITORY_NOT_FOUND */
 export async function readConfigBytes(backend: ReadBackend, options: CallOptions = {}): Promise<{ id: RepositoryId; bytes: Bytes }> {
@@ -45,20 +48,28 @@ export async function openRepository(
 ): Promise<OpenRepository> {
   const { kernel, random } = environment;
   const { id, bytes } = await readConfigBytes(backend, options);
-  // A failure of one must not leak the other, and that of the cache may come long before it is looked at.
-  let opening: Promise<[PromiseSettledResult<Cache>]> | undefined;
-  const begin = async (): Promise<Cache> => openCache(id, bytes);
-  const unlocking = unlockSlot(backend, id, credential, kernel, options, () => { opening ??= Promise.allSettled([begin()]); });
+  const listed = await listKeyObjects(backend, options);
+  let opening: Promise<Cache> | undefined;
+  const open = (): Promise<Cache> => {
+    if (opening === undefined) {
+      opening = (async () => openCache(id, bytes))();
+      opening.catch(() => undefined); // it is looked at below, maybe long after it failed
+    }
+    return opening;
+  };
+  // Where requests cost money and time, a slot and a keyring that this host has opened before are not fetched again.
+  const copies = backend.requests === undefined ? undefined : async (): Promise<ObjectCache> => (await open()).objects;
+  const unlocking = unlockSlot(backend, id, credential, kernel, { ...options, listed, copies }, () => { void open(); });
   const [slotOutcome] = await Promise.allSettled([unlocking]);
-  const [cacheOutcome] = await opening ?? [undefined];
+  const [cacheOutcome] = await Promise.allSettled([opening]); // a failure of one must not leak the other
   try {
     if (slotOutcome.status === 'rejected') throw slotOutcome.reason;
-    invariant(cacheOutcome !== undefined, 'A key slot was opened without its key');
     if (cacheOutcome.status === 'rejected') throw cacheOutcome.reason;
     const cache = cacheOutcome.value;
+    invariant(cache !== undefined, 'A key slot was opened without its key');
     const slot = slotOutcome.value;
     const { keyringKey } = slot.secrets;
-    const newest = await loadKeyring({ backend, kernel, repositoryId: id, keyringKey }, options);
+    const newest = await loadKeyring({ backend, kernel, repositoryId: id, keyringKey, listed, copies: await copies?.() }, options);
     const keys = new RepositoryKeys(kernel, id, keyringKey, newest, openSeed(kernel, id, slot, newest.keyring));
     const objects = new SealedObjects(kernel, random, keys, backend);
     const config = openConfig(objects, id, bytes);
@@ -71,6 +82,13 @@ export async function openRepository(
     if (cacheOutcome?.status === 'fulfilled') await cacheOutcome.value.close();
     throw error;
   }
+}
+
+/** Slots and keyrings: one listing shows both. */
+async function listKeyObjects(backend: ReadBackend, options: CallOptions): Promise<StoredObject[]> {
+  const objects: StoredObject[] = [];
+  for await (const object of backend.list(KEY_OBJECTS, options)) objects.push(object);
+  return objects;
 }
 
 function openConfig(objects: SealedObjects, id: RepositoryId, bytes: Bytes): Config {

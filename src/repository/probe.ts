@@ -8,6 +8,7 @@ import type { Random } from '../base/ambient.ts';
 import { SnapError } from '../base/errors.ts';
 import type { Backend } from '../backend/backend.ts';
 import { PREFIXES, probeName } from '../format/object-names.ts';
+import { createSettled } from './settled-write.ts';
 
 export interface ProbeResult {
   /** Whether the store decides races between create-only writes. */
@@ -26,7 +27,7 @@ export async function probeBackend(backend: Backend, random: Random, options: Ca
   const broken = (promise: string): SnapError => new SnapError('UNSUPPORTED_STORE', `The storage at '${backend.location}' breaks a promise: ${promise}`, {
     hint: 'snap needs reads and listings that see every finished write; use another storage or ask its operator',
   });
-  if (await backend.createIfAbsent(name, first, options) !== 'created') throw broken('a new random name exists already');
+  if (await createSettled(backend, name, first, options) !== 'created') throw broken('a new random name exists already');
   const result = await tryObject();
   if (backend.capabilities.canRemove) {
     await backend.remove(name, options);
@@ -35,7 +36,7 @@ export async function probeBackend(backend: Backend, random: Random, options: Ca
   return result;
 
   async function tryObject(): Promise<ProbeResult> {
-    const again = backend.capabilities.createIfAbsent === 'atomic' ? await backend.createIfAbsent(name, random.bytes(32), options) : 'created';
+    const again = backend.capabilities.createIfAbsent === 'atomic' ? await createSettled(backend, name, random.bytes(32), options) : 'created';
     const stored = await backend.read(name, undefined, options);
     if (again === 'exists' && !equalBytes(stored, first)) throw broken('a refused write changed the object');
     if (!await isListed(backend, name, options)) throw broken('a finished write is not listed');

@@ -35,12 +35,20 @@ export interface SnapshotListing {
 
 const PARALLEL_READS = 8;
 
+export interface LoadSnapshotsOptions extends CallOptions {
+  /**
+   * Left-over records of forgotten snapshots are listed, too: for who asks for one of them with `isMarkedDead` when it matters.
+   * Markers stay for ever, so listing them costs more and more.
+   */
+  readonly ignoresMarkers?: boolean;
+}
+
 /** Every valid snapshot; damaged records are listed apart, since they must not hide the others. */
-export async function loadSnapshots(repository: OpenRepository, options: CallOptions = {}): Promise<SnapshotListing> {
+export async function loadSnapshots(repository: OpenRepository, options: LoadSnapshotsOptions = {}): Promise<SnapshotListing> {
   const { backend } = repository;
   const marked = new Set<SnapshotId>();
   // Markers first: a snapshot that is forgotten in between is then listed once more, never half.
-  for (const prefix of [PREFIXES.forgotten, PREFIXES.rejected]) {
+  for (const prefix of options.ignoresMarkers === true ? [] : markerPrefixes(repository)) {
     for await (const { name } of backend.list(prefix, options)) {
       const ref = parseObjectName(name);
       if (ref?.kind === 'forgotten' || ref?.kind === 'rejected') marked.add(ref.id);
@@ -63,6 +71,11 @@ export async function loadSnapshots(repository: OpenRepository, options: CallOpt
     }
   });
   return { snapshots: snapshots.sort(byTime), unreadable };
+}
+
+/** Rejections exist only where the store does not decide races. */
+function markerPrefixes({ config }: OpenRepository): string[] {
+  return config.storeMode === 'fallback' ? [PREFIXES.forgotten, PREFIXES.rejected] : [PREFIXES.forgotten];
 }
 
 function byTime(a: SnapshotRecord, b: SnapshotRecord): number {
@@ -102,8 +115,8 @@ export async function isValidNow(repository: OpenRepository, id: SnapshotId, opt
 }
 
 /** A marker that cannot be verified counts for nothing here: whoever can write to the storage could hide snapshots with it. */
-export async function isMarkedDead({ objects }: OpenRepository, id: SnapshotId, options: CallOptions = {}): Promise<boolean> {
-  for (const marker of [forgottenName(id), rejectedName(id)]) {
+export async function isMarkedDead({ objects, config }: OpenRepository, id: SnapshotId, options: CallOptions = {}): Promise<boolean> {
+  for (const marker of config.storeMode === 'fallback' ? [forgottenName(id), rejectedName(id)] : [forgottenName(id)]) {
     try {
       if ((await objects.loadSigned(marker, options)).isTrusted) return true;
     } catch (error) {

@@ -2,6 +2,7 @@
  * What happens during a job, as plain facts, and the counters that a renderer polls. Facts are pushed, numbers are polled.
  * The list is public API: additive only, documented in `docs/events.md`, which a test compares with this union.
  */
+import type { RequestCounts } from '../backend/backend.ts';
 import type { Bytes } from '../base/bytes.ts';
 import type { SnapErrorCode } from '../base/errors.ts';
 
@@ -18,6 +19,7 @@ export type SnapEvent =
   | { readonly type: 'difference-found'; readonly path: Bytes; readonly change: 'added' | 'removed' | 'content' | 'metadata' | 'type' }
   | { readonly type: 'pack-written'; readonly packId: string; readonly sizeBytes: number; readonly chunks: number }
   | { readonly type: 'retry-scheduled'; readonly operation: string; readonly attempt: number; readonly delayMs: number }
+  | { readonly type: 'requests-counted'; readonly location: string; readonly counts: RequestCounts }
   | { readonly type: 'session-revoked'; readonly sessionId: string }
   | { readonly type: 'snapshot-created'; readonly snapshotId: string }
   | { readonly type: 'repair-step'; readonly step: RepairStep };

@@ -41,10 +41,13 @@ async function errorOf(call: Promise<unknown>): Promise<SnapError> {
 }
 
 describe('the container', () => {
-  test('that is there needs nothing more than the right to list', async () => {
+  test('that is there is known by the first read, which is not repeated', async () => {
     const fake = await startFake();
-    await open(fake).checkContainer();
-    expect(fake.requests.map(({ operation, key }) => [operation, key])).toEqual([['LIST', 'prefix/']]);
+    fake.plant('prefix/config', 'the configuration');
+    const backend = open(fake);
+    await backend.checkContainer();
+    expect(await backend.read('config')).toEqual(utf8('the configuration'));
+    expect(fake.requests.map(({ operation, key }) => [operation, key])).toEqual([['GET', 'prefix/config']]);
   });
   test('that is not there is no repository, and is made for a new one', async () => {
     const fake = await startFake();

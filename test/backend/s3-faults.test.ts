@@ -11,6 +11,7 @@ import type { S3Settings } from '../../src/backend/s3-client.ts';
 import { parseSessionId } from '../../src/format/ids.ts';
 import { snapshotName } from '../../src/format/object-names.ts';
 import { commitRecord } from '../../src/repository/commit.ts';
+import { probeBackend } from '../../src/repository/probe.ts';
 import { codeOf, listedNames } from '../conformance/backend.ts';
 import { FakeS3, type FakeOperation, type S3Fault } from '../support/fake-s3.ts';
 import { temporaryDirectory } from '../support/memory-repository.ts';
@@ -124,6 +125,13 @@ describe('lost answers', () => {
     await fake.close();
     expect(await outcomeOf(backend.createIfAbsent('gc/1', utf8('plan')))).toEqual(['UNAVAILABLE', undefined]);
     expect((await errorOf(backend.read('gc/1'))).message).toContain(endpoint.slice('http://'.length));
+  });
+  test('the probe takes what it finds for the truth, and neither fails nor mistakes the store', async () => {
+    for (const after of [0, 1]) {
+      fake.plan({ on: 'PUT', key: /probe/, effect: 'cut-after', after });
+      expect((await probeBackend(retrying, systemRandom)).createIfAbsent).toBe('atomic');
+      fake.assertAllHit();
+    }
   });
   test('a remove whose answer is lost is repeated', async () => {
     fake.plan({ on: 'DELETE', effect: 'cut-after' });

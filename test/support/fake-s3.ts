@@ -161,6 +161,11 @@ export class FakeS3 {
     this.#buckets.get('bucket')!.set(key, { body: Buffer.from(body), checksum: undefined, storedAt: new Date() });
   }
 
+  /** Takes an object away as another program would. */
+  unplant(key: string): void {
+    this.#buckets.get('bucket')!.delete(key);
+  }
+
   plan(...faults: readonly S3Fault[]): void {
     this.#plans.push(...faults.map(fault => ({ fault, toSkip: fault.after ?? 0, toHit: fault.times ?? 1 })));
   }

@@ -2,10 +2,11 @@
 import { invariant, SnapError } from '../../base/errors.ts';
 import { equalBytes, toHex, type Bytes } from '../../base/bytes.ts';
 import type { ProfileName } from '../../format/chunking.ts';
+import { snapshotName } from '../../format/object-names.ts';
 import type { Component, Snapshot, SnapshotKind } from '../../format/snapshot.ts';
 import type { OpenRepository } from '../../repository/opened-repository.ts';
 import type { PackWritten } from '../../repository/pack-assembler.ts';
-import { loadSnapshots, type SnapshotRecord } from '../../repository/snapshots.ts';
+import { isMarkedDead, loadSnapshots, type SnapshotRecord } from '../../repository/snapshots.ts';
 import { WritingSession, type Committed, type CommitIdentity } from '../../repository/writing-session.ts';
 import type { Source } from '../../sources/source.ts';
 import type { BackupOptions, BackupRun } from './backup-run.ts';
@@ -49,7 +50,8 @@ export async function backup(repository: OpenRepository, source: Source, options
     onRevoked: sessionId => { emit({ type: 'session-revoked', sessionId }); },
   });
   try {
-    const { snapshots } = await loadSnapshots(repository, context);
+    // A parent only says what need not be read again, and every chunk is looked up: a forgotten one does no harm.
+    const { snapshots } = await loadSnapshots(repository, { signal: context.signal, ignoresMarkers: true });
     const rollback = await findRollback(repository, snapshots, session.view.gcNumber, context);
     const parent = findParent(snapshots, { series: options.series, host: options.owner.host, paths: pathTexts(source, opened) });
     if (parent !== undefined) emit({ type: 'parent-found', snapshotId: parent.id, createdAt: parent.snapshot.startedAt[0] * 1000 });
@@ -57,6 +59,7 @@ export async function backup(repository: OpenRepository, source: Source, options
     const { tally, committed, isUnchanged } = stored;
     if (committed !== undefined) {
       emit({ type: 'snapshot-created', snapshotId: committed.id });
+      repository.cache.objects.put(snapshotName(committed.id), committed.bytes); // the next run compares with it
       await repository.cache.remember({ lastSnapshot: committed.id, highestGc: session.view.gcNumber, highestKeyring: repository.keyringNumber });
     }
     return makeReport(stored.kind, tally, added, {
@@ -99,7 +102,8 @@ async function storeAndCommit(parts: StoreParts): Promise<Stored> {
     refuseEmptySource(tally.filesTotal, parent?.snapshot, options.allowEmpty || source.kind === 'stream');
     counters.phase = 'finishing';
     const isUnchanged = parent !== undefined && sameComponents(components, parent.snapshot.components);
-    if (options.dryRun || (options.skipIfUnchanged && isUnchanged && !session.isDoubtful)) {
+    const isEnough = options.skipIfUnchanged && isUnchanged && !session.isDoubtful && !await isMarkedDead(repository, parent.id, context);
+    if (options.dryRun || isEnough) {
       await session.flush();
       return { tally, committed: undefined, isUnchanged, kind };
     }
