@@ -8,6 +8,7 @@ import { hasCode, SnapError } from '../base/errors.ts';
 import type { Backend, ObjectHistory, ObjectLocks } from '../backend/backend.ts';
 import type { LocalBackend } from '../backend/local.ts';
 import { parseLocation } from '../backend/location.ts';
+import { remoteFileSystem } from '../backend/remote-mounts.ts';
 import { openBackend } from '../backend/open.ts';
 import { TransferLimits } from '../backend/transfer-limits.ts';
 import { cacheDirectory, cacheFolderFor, listCaches, removeCache, type CacheFolder, type CachePosition } from '../cache/cache-directory.ts';
@@ -56,9 +57,13 @@ export function sessionOwner(surroundings: Surroundings, host?: string): Session
 /** Where others see late what one host writes, or a store lies, packs that were condemned wait so long. */
 const GRACE_MS = 24 * 60 * 60 * 1000;
 
-/** What a prune does unless a flag says otherwise. In a folder nothing waits: the probe of the run itself shows that it keeps its promises. */
+/**
+ * What a prune does unless a flag says otherwise. In a folder of this machine nothing waits: the probe of the run itself shows that it
+ * keeps its promises. A mounted one of another machine may show it to this host only.
+ */
 export function pruneDefaults(surroundings: Surroundings): Omit<PruneOptions, 'dryRun'> {
-  const isFolder = parseLocation(repositoryLocation(surroundings.globals)).kind === 'local';
+  const place = parseLocation(repositoryLocation(surroundings.globals));
+  const isFolder = place.kind === 'local' && remoteFileSystem(place.path) === undefined;
   return { owner: sessionOwner(surroundings), limits: { repackSmall: true }, graceMs: isFolder ? 0 : GRACE_MS, isProcessAlive };
 }
 

@@ -73,7 +73,7 @@ const SPACE_FLAGS = {
   maxUnused: valued('max-unused', 'LIMIT', 'leave so much unused data in packs that are partly needed: 5%, 2G or unlimited (default 5%)', parseUnused, { inFile: true }),
   maxRepack: size('max-repack', 'store at most so many bytes of partly needed packs anew in one run', { inFile: true }),
   repackSmall: onUnless('repack-small', 'leave small packs alone instead of merging them', { inFile: true }),
-  grace: valued('grace', 'DURATION', 'delete packs so long after they were condemned (default 0 in a folder, 24h elsewhere)', parseDuration, { inFile: true }),
+  grace: valued('grace', 'DURATION', 'delete packs so long after they were condemned (default 0 in a local folder, 24h elsewhere)', parseDuration, { inFile: true }),
   wait: valued('wait', 'DURATION', 'wait so long for backups that are running, and for the grace period (default 0)', parseDuration, { inFile: true }),
 };
 export type SpaceValues = ValuesOf<typeof SPACE_FLAGS>;

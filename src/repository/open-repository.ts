@@ -40,8 +40,9 @@ export async function readConfigBytes(backend: ReadBackend, options: CallOptions
 }
 
 /**
- * `openCache` gets the repository ID, and the stored config, which tells copies with one ID apart, before the key is known. It is called as soon as the password is being stretched, which takes
- * longest and therefore comes first; whatever else the caller has to do may be begun there as well.
+ * `openCache` gets the repository ID, and the stored config, which tells copies with one ID apart, before the key is known. It is called
+ * as soon as the password is being stretched, which takes longest and therefore comes first; whatever else the caller has to do may be
+ * begun there as well.
  */
 export async function openRepository(
   backend: Backend, credential: Credential, environment: Environment, openCache: (id: RepositoryId, config: Bytes) => Promise<Cache>, options: CallOptions = {},
@@ -79,7 +80,7 @@ export async function openRepository(
       get keyringNumber() { return keys.keyringNumber; },
     };
   } catch (error) {
-    if (cacheOutcome?.status === 'fulfilled') await cacheOutcome.value.close();
+    if (cacheOutcome.status === 'fulfilled') await cacheOutcome.value?.close();
     throw error;
   }
 }
