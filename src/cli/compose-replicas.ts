@@ -8,7 +8,7 @@ import { openRepository } from '../repository/open-repository.ts';
 import type { OpenRepository } from '../repository/opened-repository.ts';
 import type { JobContext } from '../usecases/events.ts';
 import type { ReplicaPlace } from '../usecases/replicate/replica-target.ts';
-import { cachesDirectory, newEnvironment, openBackendAt, openCacheIn, type Surroundings } from './compose.ts';
+import { cachesDirectory, newEnvironment, openBackendAt, openCacheIn, tellRequests, type Surroundings } from './compose.ts';
 import { repositoryLocation } from './location.ts';
 import type { Credential } from './secrets.ts';
 
@@ -56,6 +56,7 @@ async function open(surroundings: Surroundings, job: JobContext, cachesInUse: Se
     const close = async (): Promise<void> => {
       await repository.cache.close();
       await repository.backend.close();
+      tellRequests(repository.backend, job);
     };
     return { place: { location: printable, label, repository }, close };
   } catch (error) {

@@ -112,8 +112,13 @@ export async function withBackend<T>(
       return work(backend, local === undefined ? undefined : () => local.space(), history, locks);
     });
   } finally {
-    if (backend.requests !== undefined) job.onEvent?.({ type: 'requests-counted', location: backend.location, counts: { ...backend.requests } });
+    tellRequests(backend, job);
   }
+}
+
+/** What was sent to a storage that charges for it; when all is done. */
+export function tellRequests({ location, requests }: Backend, job: JobContext): void {
+  if (requests !== undefined) job.onEvent?.({ type: 'requests-counted', location, counts: { ...requests } });
 }
 
 /** One for the whole run: several repositories share the same line. */
