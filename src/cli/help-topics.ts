@@ -177,7 +177,7 @@ anew what is still needed of packs that are mostly unused.
 Backups need not stop. What a running backup may use is not deleted before it has ended; then the next prune goes on, or this
 one with --wait. A backup that was killed is given up after a day of silence, and at once when its process ran on this machine.
 If it was only asleep, it stores again what is gone, and then makes its snapshot.
-Elsewhere than in a folder of this machine packs are deleted 24 hours after they were condemned (--grace): the next prune does it.
+Except in a folder of this machine, packs are deleted 24 hours after they were condemned (--grace): the next prune does it.
 
 Interrupting a prune is safe; the next one, on any machine, goes on. Whatever cannot be read stops it before anything is
 deleted: 'snap verify' says what is hit.`;

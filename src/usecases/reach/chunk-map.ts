@@ -7,8 +7,9 @@ export class ChunkMap {
   readonly #numbers: ChunkNumbers;
   readonly #values = new PagedColumn(16);
 
-  constructor(index: Pick<ChunkIndex, 'pack'>) {
-    this.#numbers = new ChunkNumbers(index);
+  /** Maps that are asked for the same chunks may share `numbers`; `packs` is then of all of them. */
+  constructor(index: Pick<ChunkIndex, 'pack'>, numbers: ChunkNumbers = new ChunkNumbers(index)) {
+    this.#numbers = numbers;
   }
 
   /** 0 unless `set` gave it another value. */

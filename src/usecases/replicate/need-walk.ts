@@ -1,6 +1,6 @@
 /**
  * What targets lack of a snapshot: follows every reference in the source, each node once, and asks the index of every target. Targets are
- * bits of a number, so that chunks take 2 bytes whatever the number of targets. What is in a usable pack of a target is referred to there;
+ * bits of a number, so that chunks take 4 bytes, and those that share frames 4 more, whatever the number of targets. What is in a usable pack of a target is referred to there;
  * the rest waits, by its place in the source, to be copied pack by pack.
  */
 import type { Bytes } from '../../base/bytes.ts';
@@ -12,6 +12,7 @@ import type { PackType } from '../../format/object-names.ts';
 import type { Snapshot } from '../../format/snapshot.ts';
 import type { ReadingSession } from '../../repository/reading-session.ts';
 import { ChunkMap } from '../reach/chunk-map.ts';
+import { ChunkNumbers } from '../reach/chunk-numbers.ts';
 import { PagedColumn } from '../reach/paged-column.ts';
 import { ReachWalk, type ReachedNode, type ReachSink } from '../reach/reach-walk.ts';
 import { NO_PARENT } from '../reach/reached-chunks.ts';
@@ -28,8 +29,8 @@ export class Pending {
   readonly #chunks: ChunkMap;
   readonly #perPack = new PagedColumn(32);
 
-  constructor(reading: ReadingSession) {
-    this.#chunks = new ChunkMap(reading.repository.cache.chunks);
+  constructor(reading: ReadingSession, numbers: ChunkNumbers) {
+    this.#chunks = new ChunkMap(reading.repository.cache.chunks, numbers);
   }
 
   get(location: ChunkLocation): number {
@@ -43,7 +44,7 @@ export class Pending {
   }
 
   packs(): PackNumber[] {
-    return [...this.#chunks.packs()];
+    return [...this.#chunks.packs()].filter(pack => this.chunksOf(pack) > 0);
   }
 
   /** Chunks of the pack that some target lacks. */
@@ -60,6 +61,7 @@ export class NeedWalk implements ReachSink {
   readonly lost = new Set<string>();
   /** Packs of the source of which nobody knows any more what is in them: only other copies of their chunks count. */
   readonly distrusted = new Set<PackNumber>();
+  readonly #numbers: ChunkNumbers;
   /** Bits of the targets that have a chunk, or will have it; of nodes also: everything below. */
   #settled: ChunkMap;
   #pending: Pending;
@@ -73,19 +75,20 @@ export class NeedWalk implements ReachSink {
     this.#reading = reading;
     this.#targets = targets;
     this.#options = options;
-    this.#settled = new ChunkMap(reading.repository.cache.chunks);
-    this.#pending = new Pending(reading);
+    this.#numbers = new ChunkNumbers(reading.repository.cache.chunks);
+    this.#settled = new ChunkMap(reading.repository.cache.chunks, this.#numbers);
+    this.#pending = new Pending(reading, this.#numbers);
   }
 
   /** Nothing that was looked up counts any more. */
   forget(): void {
-    this.#settled = new ChunkMap(this.#reading.repository.cache.chunks);
+    this.#settled = new ChunkMap(this.#reading.repository.cache.chunks, this.#numbers);
   }
 
   /** What waits is taken over by the caller. */
   take(): Pending {
     const pending = this.#pending;
-    this.#pending = new Pending(this.#reading);
+    this.#pending = new Pending(this.#reading, this.#numbers);
     this.pendingBytes = 0;
     return pending;
   }

@@ -86,7 +86,7 @@ export class RelatedCopy {
     const { looks } = reading;
     const [lost, distrusted] = [this.#walk.lost.size, this.#walk.distrusted.size];
     let hasVanished = false;
-    await mapBounded(pending.packs().filter(pack => pending.chunksOf(pack) > 0), PARALLEL_READS, async number => {
+    await mapBounded(pending.packs(), PARALLEL_READS, async number => {
       if (await this.#copyPack(number, pending) === 'vanished') hasVanished = true;
     });
     if (hasVanished) await reading.lookAgain(looks, this.#run.call);

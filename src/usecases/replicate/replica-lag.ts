@@ -1,6 +1,7 @@
 /** How far a replica is behind: snapshots that it is to hold by its own selection, and neither holds nor held. */
 import { idBytes, ID_BYTES, type SnapshotId } from '../../format/ids.ts';
 import type { Bytes } from '../../base/bytes.ts';
+import { MAX_REPLICA_RECORD_BYTES } from '../../format/limits.ts';
 import { unpackIds } from '../../format/body-codec.ts';
 import type { ReplicaRecord, ReplicaSelection } from '../../format/replica-record.ts';
 import type { SnapshotRecord } from '../../repository/snapshots.ts';
@@ -46,9 +47,12 @@ export function firstId({ id, snapshot }: Pick<SnapshotRecord, 'id' | 'snapshot'
   return snapshot.originalId ?? id;
 }
 
+/** What a record has room for; beyond it a replica seems to lack what it has. */
+const MAX_KNOWN: number = Math.floor(MAX_REPLICA_RECORD_BYTES / ID_BYTES) - 4096;
+
 /** As in a replica record: sorted, each once. */
 export function packIds(ids: Iterable<SnapshotId>): Bytes {
-  const sorted = [...new Set(ids)].sort();
+  const sorted = [...new Set(ids)].sort().slice(0, MAX_KNOWN);
   const packed = new Uint8Array(sorted.length * ID_BYTES);
   sorted.forEach((id, i) => { packed.set(idBytes(id), i * ID_BYTES); });
   return packed;
