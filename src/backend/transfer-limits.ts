@@ -42,7 +42,7 @@ export async function* pacedPieces(parts: Iterable<Bytes>, pace: Pace): AsyncGen
 const BURST_MS = 1000;
 /** A tenth of a second of the line is short enough that dozens of connections all move within the time-outs of their servers. */
 const PIECE_SECONDS = 0.1;
-const MAX_PIECE_BYTES = 256 * KiB;
+const MAX_PIECE_BYTES = 1024 * KiB;
 const MIN_PIECE_BYTES = 256;
 /**
  * An upload of at most this size goes at once and is only charged: a heartbeat or a commit must not stand in the queue behind
