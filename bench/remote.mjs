@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** Compares snap with restic on a real S3 server on this machine: one-node Ceph, in memory. Requests of snap are counted. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -55,13 +55,12 @@ const TOOLS = {
     replicate: () => [process.execPath, [SNAP, 'replicate', '--json', '-v', '--no-progress', '--to', `s3://${replica}/r`]],
   },
   restic: {
-    env: () => ({ RESTIC_REPOSITORY: `s3:${server.AWS_ENDPOINT_URL}/${bucket}/r`, RESTIC_PASSWORD: 'bench', RESTIC_CACHE_DIR: join(options.place, 'restic-cache'),
-      RESTIC_FROM_REPOSITORY: `s3:${server.AWS_ENDPOINT_URL}/${bucket}/r`, RESTIC_FROM_PASSWORD: 'bench' }),
+    env: () => ({ RESTIC_REPOSITORY: `s3:${server.AWS_ENDPOINT_URL}/${bucket}/r`, RESTIC_PASSWORD: 'bench', RESTIC_CACHE_DIR: join(options.place, 'restic-cache'), RESTIC_FROM_PASSWORD: 'bench' }),
     init: () => ['restic', ['init', '--repository-version', '2']],
     first: path => ['restic', ['backup', '-q', path]],
     restore: target => ['restic', ['restore', '-q', 'latest', '--target', target]],
-    prepareReplica: () => ['restic', ['init', '-r', `s3:${server.AWS_ENDPOINT_URL}/${replica}/r`, '--copy-chunker-params']],
-    replicate: () => ['restic', ['copy', '-q', '-r', `s3:${server.AWS_ENDPOINT_URL}/${replica}/r`]],
+    prepareReplica: () => ['restic', ['init', '-r', `s3:${server.AWS_ENDPOINT_URL}/${replica}/r`, '--from-repo', `s3:${server.AWS_ENDPOINT_URL}/${bucket}/r`, '--copy-chunker-params']],
+    replicate: () => ['restic', ['copy', '-q', '-r', `s3:${server.AWS_ENDPOINT_URL}/${replica}/r`, '--from-repo', `s3:${server.AWS_ENDPOINT_URL}/${bucket}/r`]],
   },
 };
 
@@ -154,7 +153,7 @@ try {
     await must(tool, tool.prepareReplica());
   }, tool => tool.replicate());
 } finally {
-  if (options.start !== undefined) spawn('sh', ['-c', options.start.replace('start', 'stop')], { stdio: 'ignore' });
+  if (options.start !== undefined) execFileSync('sh', ['-c', options.start.replace(' start', ' stop')], { stdio: 'ignore' });
 }
 const results = new URL(`./results/remote-${new Date().toISOString().slice(0, 10)}.json`, import.meta.url);
 writeFileSync(results, `${JSON.stringify(rows, undefined, 1)}\n`);
