@@ -48,11 +48,18 @@ export async function loadForgotten(repository: OpenRepository, options: CallOpt
   return { forgotten: forgotten.sort((a, b) => b.forgottenAt - a.forgottenAt || (a.id < b.id ? -1 : 1)), unreadable };
 }
 
-/** Undefined for a marker without a record, or one that no admin key signed. @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT, OBJECT_NOT_FOUND */
-async function loadMarker({ objects }: OpenRepository, id: SnapshotId, options: CallOptions): Promise<ForgottenSnapshot | undefined> {
+/**
+ * Undefined for a marker without a record, or one that no admin key signed. Markers stay for ever and never change, so a copy of each is
+ * kept in the cache. @throws OBJECT_CORRUPT, UNSUPPORTED_FORMAT, OBJECT_NOT_FOUND
+ */
+async function loadMarker({ backend, objects, cache }: OpenRepository, id: SnapshotId, options: CallOptions): Promise<ForgottenSnapshot | undefined> {
   const name = forgottenName(id);
-  const { isTrusted, body } = await objects.loadSigned(name, options);
+  const kept = cache.objects.get(name);
+  const bytes = kept ?? await backend.read(name, undefined, options);
+  await objects.openFresh(name, bytes, options);
+  const { isTrusted, body } = objects.openSigned(name, bytes);
   if (!isTrusted) return undefined;
+  if (kept === undefined) cache.objects.put(name, bytes);
   try {
     const { reason, createdAt, snapshot: record } = decodeForgotten(body);
     if (record === undefined) return undefined;

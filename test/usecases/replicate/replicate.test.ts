@@ -125,6 +125,18 @@ describe('several replicas', () => {
   });
 });
 
+test('what a replica forgot is read once by each host', async () => {
+  const { repository } = await storedGenerations(2);
+  const store = memoryBackend();
+  await runReplicate(repository, [await makeReplica(repository, 'same', store)]);
+  const [oldest] = (await loadSnapshots(await reopen(store))).snapshots;
+  await forgetSnapshot(await reopen(store), oldest!.id, 'policy', { keepsRecord: true });
+  const recording = new RecordingBackend(store, { clock: systemClock });
+  const replica = await reopen(recording);
+  for (let run = 0; run < 3; run++) expect((await runReplicate(repository, [replica])).replicas).toMatchObject([{ snapshotsCopied: 0, snapshotsForgotten: 1 }]);
+  expect(recording.operations.filter(({ verb, name }) => verb === 'read' && name.startsWith(PREFIXES.forgotten))).toHaveLength(1);
+});
+
 describe('the choice of snapshots', () => {
   test('is by name, by filter, by number and by age', async () => {
     const { repository, ids } = await storedGenerations(3);
