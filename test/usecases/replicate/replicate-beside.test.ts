@@ -6,6 +6,8 @@ import { PREFIXES } from '../../../src/format/object-names.ts';
 import { forgetSnapshot } from '../../../src/repository/forget.ts';
 import type { OpenRepository } from '../../../src/repository/opened-repository.ts';
 import { loadSnapshots } from '../../../src/repository/snapshots.ts';
+import { systemClock } from '../../../src/base/ambient.ts';
+import { RecordingBackend } from '../../support/recording-backend.ts';
 import { HookedBackend } from '../../support/hooked-backend.ts';
 import { memoryBackend, reopen } from '../../support/memory-repository.ts';
 import { forget, namesBelow, runPrune, storedGenerations } from '../../support/prune-jobs.ts';
@@ -116,6 +118,27 @@ test('a snapshot that is forgotten after it was listed is left out, and nothing 
   const meets = meeting(backend, 'createIfAbsent', /^sessions\//, async () => forget(await reopen(backend), ids[1]!));
   expect(await runReplicate(await reopen(meets), [await reopen(store)])).toMatchObject({ status: 'complete', snapshotsChosen: 2, snapshotsDamaged: 0, findings: [] });
   await expectWhole(store, contents, 2);
+});
+
+test.each(KINDS)('on the wire a replica sees a writer: registrations, gc documents, index, packs; then packs, segments, snapshots (%s keys)', async kind => {
+  const { repository } = await storedGenerations(3);
+  const store = memoryBackend();
+  await makeReplica(repository, kind, store);
+  const recording = new RecordingBackend(store, { clock: systemClock });
+  await runReplicate(repository, [await reopen(recording)]);
+  const { operations } = recording;
+  const all = (verbs: readonly string[], prefix: string): number[] => operations.flatMap(({ verb, name, startedAt }) => (verbs.includes(verb) && name.startsWith(prefix) ? [startedAt] : []));
+  const ends = (prefix: string): number[] => operations.flatMap(({ verb, name, finishedAt }) => (verb.startsWith('create') && name.startsWith(prefix) ? [finishedAt!] : []));
+  const [registered, gc, index, packs] = [Math.max(...ends('sessions/')), all(['list'], 'gc/')[0]!, all(['list'], 'index/')[0]!, all(['list'], 'packs/')[0]!];
+  expect([registered, gc, index, packs]).toEqual([registered, gc, index, packs].toSorted((a, b) => a - b));
+  const committed = all(['createIfAbsent'], 'snapshots/');
+  expect(committed).toHaveLength(3);
+  const firstCommit = Math.min(...committed);
+  // Related replicas get everything of a batch first; a foreign one snapshot by snapshot.
+  const stored = kind === 'foreign' ? ends('index/').slice(0, 1) : [...ends('packs/'), ...ends('index/')];
+  expect(Math.max(...stored)).toBeLessThan(firstCommit);
+  const created = operations.filter(({ verb, outcome }) => verb.startsWith('create') && outcome !== 'exists').map(({ name }) => name);
+  expect(new Set(created).size).toBe(created.length);
 });
 
 describe('old names', () => {

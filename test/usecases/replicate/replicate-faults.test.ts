@@ -87,6 +87,17 @@ describe('a source that cannot be written', () => {
   });
 });
 
+test('a record of a replica that is damaged is a warning, and the next run writes a new one', async () => {
+  const { repository, backend } = await storedGenerations(1);
+  const store = memoryBackend();
+  await runReplicate(repository, [await makeReplica(repository, 'same', store)]);
+  const [name] = await namesBelow(backend, PREFIXES.replicas);
+  await overwrite(backend, name!, flipped());
+  expect((await verifyData(await reopen(backend))).findings).toMatchObject([{ object: 'replica record', severity: 'warning', name, hint: expect.stringContaining('may be removed') as string }]);
+  expect(await runReplicate(await reopen(backend), [await reopen(store)])).toMatchObject({ status: 'complete', findings: [{ object: 'replica record', severity: 'warning' }] });
+  expect(await readReplicaRecords(await reopen(backend))).toMatchObject([{ location: '/replica-0', snapshots: 1 }]);
+});
+
 describe('damage in the source', () => {
   test.each(KINDS)('keeps back the snapshots that it hits, and no others (%s)', async kind => {
     const { backend, contents, ids } = await storedGenerations(3);
