@@ -12,6 +12,7 @@ import { EXPRESS_UPLOAD_BYTES, type PacedCallOptions, TransferLimits, type Trans
 import { codeOf } from '../conformance/backend.ts';
 import { FakeS3 } from '../support/fake-s3.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { SshServer } from '../support/ssh-server.ts';
 import { TestClock } from '../support/test-clock.ts';
 
 const KiB = 1024;
@@ -195,6 +196,19 @@ describe('on a real line', () => {
     expect(await timed(async () => read.push(...await Promise.all(packs.map(({ name }) => backend.read(name)))))).toBeGreaterThan(1.7);
     expect(read.every((bytes, i) => Buffer.compare(bytes, packs[i]!.bytes) === 0)).toBe(true);
     expect(await timed(() => Promise.all(packs.map(({ name }) => backend.read(name, { offset: 1000, length: 400 * KiB }))))).toBeGreaterThan(1.7);
+  });
+
+  test('so does an SSH server', async () => {
+    const server = await SshServer.start();
+    onTestFinished(() => server.stop());
+    const limits = new TransferLimits(systemClock, () => ({ upload: 1024 * KiB, download: 1024 * KiB }));
+    const { backend } = await openBackend(server.location('limits'), { clock: systemClock, random: systemRandom, create: true, limits, ssh: server.settings });
+    onTestFinished(() => backend.close());
+    const packs = Array.from({ length: 4 }, (_, i) => ({ name: `packs/d/0${i}/${i}`, bytes: systemRandom.bytes(600 * KiB) }));
+    expect(await timed(() => Promise.all(packs.map(({ name, bytes }) => backend.create(name, [bytes]))))).toBeGreaterThan(1.1);
+    const read: Uint8Array[] = [];
+    expect(await timed(async () => read.push(...await Promise.all(packs.map(({ name }) => backend.read(name)))))).toBeGreaterThan(1.1);
+    expect(read.every((bytes, i) => Buffer.compare(bytes, packs[i]!.bytes) === 0)).toBe(true);
   });
 
   test('a folder is written and read in pieces', async () => {

@@ -6,7 +6,7 @@ import { VERBS } from '../../src/cli/verbs.ts';
 /** Scripts rely on these names: words may be added here, never taken away. */
 const GLOBALS = '-r --repo --repository-file -p --password-file --password-command --json -q --quiet -v --verbose --no-progress --cache-dir '
   + '--limit-upload --limit-download --config --s3-endpoint --s3-region --s3-path-style --no-s3-path-style --no-s3-checksums --s3-storage-class '
-  + '--s3-storage-class-metadata --s3-sse --s3-sse-kms-key --sftp-accept-new-host-key --concurrency';
+  + '--s3-storage-class-metadata --s3-sse --s3-sse-kms-key --sftp-accept-new-host-key --concurrency --as-of --s3-object-lock --s3-object-lock-days';
 const VARIABLES = ['SNAP_REPOSITORY', 'SNAP_REPOSITORY_FILE', 'SNAP_PASSWORD_FILE', 'SNAP_PASSWORD_COMMAND', 'SNAP_CACHE_DIR', 'SNAP_CONFIG', 'SNAP_S3_ENDPOINT'];
 const FILTERS = '--host --tag --path --kind --series';
 const CONTRACT: Record<string, string> = {
@@ -24,6 +24,8 @@ const CONTRACT: Record<string, string> = {
   'forget': '--keep-last --keep-hourly --keep-daily --keep-weekly --keep-monthly --keep-yearly --keep-within --keep-within-hourly --keep-within-daily '
     + `--keep-within-weekly --keep-within-monthly --keep-within-yearly --keep-tag --max-size --group-by --dry-run -n --prune --force ${FILTERS}`,
   'undelete': FILTERS,
+  'status': `--max-age --critical-age --ignore-series --min-snapshots --max-used --critical-used --coverage-days --max-replica-age --no-three-two-one --replicas ${FILTERS}`,
+  'recover': '--dry-run -n --yes -y', 'lock': '',
   'tag': `--add --remove --set ${FILTERS}`, 'pin': '', 'unpin': '', 'cache': '', 'completion': '', 'help': '', 'version': '', 'try': '',
 };
 
