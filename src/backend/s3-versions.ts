@@ -3,7 +3,8 @@
  * the present one again. Every version is found by ListObjectVersions; nothing is ever removed here.
  */
 import {
-  CopyObjectCommand, GetBucketVersioningCommand, GetObjectCommand, ListObjectVersionsCommand, type ListObjectVersionsCommandOutput, type PutObjectCommandInput,
+  CopyObjectCommand, type DeleteMarkerEntry, GetBucketVersioningCommand, GetObjectCommand, ListObjectVersionsCommand, type ListObjectVersionsCommandOutput,
+  type ObjectVersion, type PutObjectCommandInput,
 } from '@aws-sdk/client-s3';
 import { SnapError, throwIfAborted } from '../base/errors.ts';
 import type { Backend, BackendCapabilities, ByteRange, CallOptions, ObjectChange, ObjectHistory, StoredObject } from './backend.ts';
@@ -218,16 +219,16 @@ async function versionPage(
 /** @returns the last name of the page */
 function addPage(failure: Failure, { prefix }: S3Place, page: ListObjectVersionsCommandOutput, pending: Map<string, Version[]>): string | undefined {
   let last: string | undefined;
-  const add = (key: string | undefined, version: Omit<Version, 'id' | 'at' | 'isLatest'>, { VersionId, LastModified, IsLatest }: { VersionId?: string; LastModified?: Date; IsLatest?: boolean }): void => {
+  const add = (content: Pick<Version, 'sizeBytes' | 'tag'>, { Key: key, VersionId, LastModified, IsLatest }: ObjectVersion | DeleteMarkerEntry): void => {
     if (key === undefined || VersionId === undefined || LastModified === undefined) throw notS3(failure);
     if (!key.startsWith(prefix)) return;
     const name = key.slice(prefix.length);
     if (last === undefined || name > last) last = name;
     const versions = pending.get(name) ?? [];
     pending.set(name, versions);
-    versions.push({ ...version, id: VersionId, at: LastModified.getTime(), isLatest: IsLatest === true });
+    versions.push({ ...content, id: VersionId, at: LastModified.getTime(), isLatest: IsLatest === true });
   };
-  for (const each of page.Versions ?? []) add(each.Key, { sizeBytes: each.Size ?? 0, tag: each.ETag ?? '' }, each as never);
-  for (const each of page.DeleteMarkers ?? []) add(each.Key, { sizeBytes: 0, tag: undefined }, each as never);
+  for (const each of page.Versions ?? []) add({ sizeBytes: each.Size ?? 0, tag: each.ETag ?? '' }, each);
+  for (const each of page.DeleteMarkers ?? []) add({ sizeBytes: 0, tag: undefined }, each);
   return last;
 }

@@ -34,7 +34,10 @@ export const LIMITS_FLAG: Flag<readonly LimitPeriod[]> = {
 /** @throws USAGE naming the key */
 export function parsePeriod(given: Readonly<Record<string, string>>): LimitPeriod {
   const { days, from, to, upload, download } = given;
-  if ((from === undefined) !== (to === undefined)) throw wrong(`'limits' has '${from === undefined ? 'to' : 'from'}' without '${from === undefined ? 'from' : 'to'}'`, 'Give both, or neither for the whole day');
+  if ((from === undefined) !== (to === undefined)) {
+    const [there, missing] = from === undefined ? ['to', 'from'] : ['from', 'to'];
+    throw wrong(`'limits' has '${there}' without '${missing}'`, 'Give both, or neither for the whole day');
+  }
   if (upload === undefined && download === undefined) throw wrong("'limits' has a period without a limit", 'Give it upload or download, such as upload: 1M');
   const fromMinute = from === undefined ? 0 : parseHour(from, 'from');
   const toMinute = to === undefined ? MINUTES_OF_DAY : parseHour(to, 'to');
