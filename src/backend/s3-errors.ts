@@ -114,7 +114,7 @@ function refusal(fault: S3Fault): Pick<Verdict, 'reason' | 'hint'> {
     return { reason: 'the object lies in an archive class and cannot be read now', hint: 'Restore it from the archive with the tools of the storage first' };
   }
   if (code === 'AccessDenied' || status === 403) {
-    return { hint: "Check the policy of the bucket and of the user; without the right to list, S3 answers so for what is not there, too. See docs/backends.md" };
+    return { hint: "Check the policy of the bucket and of the user; without the right to list, S3 answers so for what is not there, too. See docs/guides/s3.md" };
   }
   return { hint: 'Check the settings of the bucket and the options that begin with --s3-' };
 }

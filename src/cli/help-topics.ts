@@ -46,7 +46,7 @@ const LOCATIONS = `\
 
 S3 takes credentials, region and profile as the AWS tools do: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
 AWS_PROFILE, AWS_REGION, ~/.aws, or the role of the machine. 'snap init' makes the bucket when it is missing. A backup needs the
-rights to list, read and write; only forget, prune and repair need the right to delete. docs/backends.md has the policies.
+rights to list, read and write; only forget, prune and repair need the right to delete. docs/guides/s3.md has the policies.
 A server with a certificate of its own authority: name that in NODE_EXTRA_CA_CERTS.
 
 Azure takes the first of AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY (of the account) and AZURE_STORAGE_SAS_TOKEN that is
