@@ -18,6 +18,11 @@ export interface ReplicaChoice {
   readonly credential: Credential;
 }
 
+/** As records of replicas name it: absolute, without credentials. @throws USAGE */
+export function printableLocation(text: string): string {
+  return parseLocation(text).printable;
+}
+
 /** @throws USAGE for a place that is named twice, or is the repository itself */
 export async function withReplicas<T>(
   surroundings: Surroundings, job: JobContext, source: OpenRepository, choices: readonly ReplicaChoice[], work: (places: readonly ReplicaPlace[]) => Promise<T>,

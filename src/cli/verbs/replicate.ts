@@ -3,7 +3,7 @@ import type { ReplicaSelection } from '../../format/replica-record.ts';
 import { replicate } from '../../usecases/replicate/replicate.ts';
 import { dropReplica, replicaStatus } from '../../usecases/replicate/replica-status.ts';
 import { sessionOwner, withRepository, type OpenRepository } from '../compose.ts';
-import { withReplicas, type ReplicaChoice } from '../compose-replicas.ts';
+import { printableLocation, withReplicas, type ReplicaChoice } from '../compose-replicas.ts';
 import { runJob, worst, type Job } from '../job.ts';
 import type { Result } from '../outcome.ts';
 import { rawBytes } from '../raw-arguments.ts';
@@ -26,9 +26,8 @@ export const runReplicate: RunVerb<typeof REPLICATE_FLAGS> = context => {
 
 /** @throws USAGE */
 function checkFlags({ flags: { to, status, drop } }: Context): void {
-  const ways = [to.length > 0, status, drop !== undefined].filter(way => way).length;
-  if (ways === 0) throw new SnapError('USAGE', 'No replica was named', { hint: 'Give --to LOCATION, or --status to see what is known of replicas' });
-  if (drop !== undefined && ways > 1) throw new SnapError('USAGE', '--drop goes alone');
+  if (to.length === 0 && !status && drop === undefined) throw new SnapError('USAGE', 'No replica was named', { hint: 'Give --to LOCATION, or --status to see what is known of replicas' });
+  if (drop !== undefined && status) throw new SnapError('USAGE', '--drop and --status exclude each other');
 }
 
 async function run(context: Context, repository: OpenRepository, main: Credential, job: Job): Promise<Result> {
@@ -62,7 +61,7 @@ async function showStatus({ terminal, globals }: Context, repository: OpenReposi
 }
 
 async function drop({ globals, terminal }: Context, repository: OpenRepository, location: string, job: Job): Promise<Result> {
-  if (!await dropReplica(repository, location, job.context)) {
+  if (!await dropReplica(repository, location, job.context) && !await dropReplica(repository, printableLocation(location), job.context)) {
     throw new SnapError('USAGE', `No replica at '${location}' is known`, { hint: '`snap replicate --status` shows the locations' });
   }
   if (globals.json) terminal.out(JSON.stringify({ message_type: 'replica_dropped', location }));
