@@ -1,5 +1,6 @@
 /** What a replication did, and how far replicas are behind, for people and as JSON. */
 import { formatCount, formatDuration, formatSize } from '../base/units.ts';
+import type { ReplicaLag } from '../usecases/replicate/replica-lag.ts';
 import type { ReplicaStatus } from '../usecases/replicate/replica-status.ts';
 import type { ReplicaOutcome } from '../usecases/replicate/replicate-options.ts';
 import type { ReplicateReport } from '../usecases/reports.ts';
@@ -25,11 +26,13 @@ function outcomeLines(replica: ReplicaOutcome, dryRun: boolean): string[] {
   const also = [
     [snapshotsHeld, 'there before'], [snapshotsForgotten, 'left out, since the retention there forgot them'], [snapshotsMissing, 'missing'],
   ] as const;
+  const others = also.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`);
+  const readBack = verified && `${formatSize(verified.bytes)} of ${formatSize(verified.ofBytes)} in ${formatCount(verified.packs)} packs`;
   return [
     ...formatPairs([
-      ['Snapshots', [`${formatCount(snapshotsCopied)}${would} copied`, ...also.filter(([count]) => count > 0).map(([count, what]) => `${formatCount(count)} ${what}`)].join(', ')],
+      ['Snapshots', [`${formatCount(snapshotsCopied)}${would} copied`, ...others].join(', ')],
       [dryRun ? 'Would write' : 'Written', `${formatSize(bytesWritten)} in ${formatCount(packsCopied)} packs as they are and ${formatCount(packsSealed)} new ones`],
-      ...verified === undefined ? [] : [['Read back', `${formatSize(verified.bytes)} of ${formatSize(verified.ofBytes)} in ${formatCount(verified.packs)} packs`] as const],
+      ...readBack === undefined ? [] : [['Read back', readBack] as const],
     ]),
     ...error === undefined ? [] : [`Failed: ${printable(error.message)}`, ...error.hint === undefined ? [] : [`Hint: ${printable(error.hint)}`]],
   ];
@@ -73,7 +76,7 @@ export function statusLines(replicas: readonly ReplicaStatus[]): string[] {
     `${nameOf(record)}:`,
     ...formatPairs([
       ['Up to date', record.succeededAt === undefined ? 'never' : timeText(record.succeededAt)],
-      ['Behind', lag.snapshots === 0 ? 'nothing' : `${formatCount(lag.snapshots)} snapshots, about ${formatSize(lag.bytes)}${lag.since === undefined ? '' : `, since ${timeText(lag.since)}`}`],
+      ['Behind', lagText(lag)],
       ['Holds', `${formatCount(record.snapshots)} snapshots, ${formatSize(record.bytes)}`],
       ['Read back', record.verified === undefined ? 'never' : `${timeText(record.verified.at)}, ${verifiedShare ?? 0} % of it`],
       ...record.error === undefined ? [] : [['Last error', `${timeText(record.error.at)}, ${printable(record.error.message)}`] as const],
@@ -90,6 +93,11 @@ export function statusMessage({ record, lag }: ReplicaStatus): JsonMessage {
     verified: verified === undefined ? undefined : jsonTime(verified.at), verified_bytes: verified?.bytes, verified_of_bytes: verified?.ofBytes,
     error_code: error?.code, error_message: error?.message,
   };
+}
+
+function lagText({ snapshots, bytes, since }: ReplicaLag): string {
+  if (snapshots === 0) return 'nothing';
+  return `${formatCount(snapshots)} snapshots, about ${formatSize(bytes)}${since === undefined ? '' : `, since ${timeText(since)}`}`;
 }
 
 function timeText(ms: number): string {

@@ -6,9 +6,15 @@ import { parseDuration } from './values.ts';
 
 /** One for all replicas, or one for each in the order of --to. */
 const TO_FLAGS = {
-  toPasswordFile: list('to-password-file', 'FILE', 'read the password of the replica from a file (repeated: one for each --to; default: the same as here)', { environment: 'SNAP_TO_PASSWORD_FILE', inFile: true, completes: 'file' }),
-  toPasswordCommand: list('to-password-command', 'CMD', 'run a shell command that prints it (repeated as above)', { environment: 'SNAP_TO_PASSWORD_COMMAND', inFile: true }),
-  toKeyFile: list('to-key-file', 'FILE', 'open the replica with a key file (repeated as above)', { environment: 'SNAP_TO_KEY_FILE', inFile: true, completes: 'file' }),
+  toPasswordFile: list('to-password-file', 'FILE', 'read the password of the replica from a file (repeated: one for each --to; default: the same as here)', {
+    environment: 'SNAP_TO_PASSWORD_FILE', inFile: true, completes: 'file',
+  }),
+  toPasswordCommand: list('to-password-command', 'CMD', 'run a shell command that prints it (repeated as above)', {
+    environment: 'SNAP_TO_PASSWORD_COMMAND', inFile: true,
+  }),
+  toKeyFile: list('to-key-file', 'FILE', 'open the replica with a key file (repeated as above)', {
+    environment: 'SNAP_TO_KEY_FILE', inFile: true, completes: 'file',
+  }),
 };
 export type ToValues = ValuesOf<typeof TO_FLAGS>;
 

@@ -33,14 +33,16 @@ export const runInit: RunVerb<typeof INIT_FLAGS> = context => runJob(context, as
         });
       if (globals.json) terminal.out(JSON.stringify({ message_type: 'initialized', id, repository: backend.location, key_slot: slotId }));
       else {
-        if (!globals.quiet) terminal.out(`${source !== undefined && !flags.newKeys ? `Replica of repository ${id}` : `Repository ${id}`} made at ${backend.location}`);
+        const what = source !== undefined && !flags.newKeys ? 'Replica of repository' : 'Repository';
+        if (!globals.quiet) terminal.out(`${what} ${id} made at ${backend.location}`);
         job.note('Keep the password or key file at another place than this machine: without it nobody can read the repository.');
       }
       return 'complete';
     });
   if (flags.from === undefined) return make();
   const fromCredential = await readFromCredential(flags, credential, context);
-  return withOtherRepository(context, job.context, { location: flags.from, credential: fromCredential }, repository => make({ repository, credential: fromCredential }));
+  const from = { location: flags.from, credential: fromCredential };
+  return withOtherRepository(context, job.context, from, repository => make({ repository, credential: fromCredential }));
 });
 
 /** @throws USAGE */

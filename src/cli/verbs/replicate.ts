@@ -26,7 +26,9 @@ export const runReplicate: RunVerb<typeof REPLICATE_FLAGS> = context => {
 
 /** @throws USAGE */
 function checkFlags({ flags: { to, status, drop } }: Context): void {
-  if (to.length === 0 && !status && drop === undefined) throw new SnapError('USAGE', 'No replica was named', { hint: 'Give --to LOCATION, or --status to see what is known of replicas' });
+  if (to.length === 0 && !status && drop === undefined) {
+    throw new SnapError('USAGE', 'No replica was named', { hint: 'Give --to LOCATION, or --status to see what is known of replicas' });
+  }
   if (drop !== undefined && status) throw new SnapError('USAGE', '--drop and --status exclude each other');
 }
 

@@ -193,7 +193,8 @@ function pairOf(source: Entry | undefined, target: Entry | undefined): EntryPair
 function hasSameContent(a: Entry, b: Entry): boolean {
   if (a.sizeBytes !== b.sizeBytes) return false;
   if (a.contentNode !== undefined) return b.contentNode !== undefined && equalBytes(a.contentNode, b.contentNode);
-  return a.content !== undefined && b.content !== undefined && a.content.length === b.content.length && a.content.every((item, i) => isSameItem(item, b.content![i]!));
+  const [x, y] = [a.content, b.content];
+  return x !== undefined && y !== undefined && x.length === y.length && x.every((item, i) => isSameItem(item, y[i]!));
 }
 
 function isSameItem(a: ContentItem, b: ContentItem): boolean {

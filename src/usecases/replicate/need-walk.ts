@@ -1,7 +1,7 @@
 /**
  * What targets lack of a snapshot: follows every reference in the source, each node once, and asks the index of every target. Targets are
- * bits of a number, so that chunks take 4 bytes, and those that share frames 4 more, whatever the number of targets. What is in a usable pack of a target is referred to there;
- * the rest waits, by its place in the source, to be copied pack by pack.
+ * bits of a number, so that chunks take 4 bytes, and those that share frames 4 more, whatever the number of targets. What is in a usable
+ * pack of a target is referred to there; the rest waits, by its place in the source, to be copied pack by pack.
  */
 import type { Bytes } from '../../base/bytes.ts';
 import type { CallOptions } from '../../base/call-options.ts';

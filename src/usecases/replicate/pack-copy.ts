@@ -214,7 +214,8 @@ export class PackCopy {
       const id = records.subarray(at, at + CHUNK_ID_BYTES) as Bytes as ChunkId;
       const length = view.getUint32(at + CHUNK_ID_BYTES, true);
       const place = { pack: this.#record.number, frame, offset, length };
-      const isKnown = index.findAll(id).some(known => known.pack === place.pack && known.frame === frame && known.offset === place.offset && known.length === length);
+      const isKnown = index.findAll(id)
+        .some(known => known.pack === place.pack && known.frame === frame && known.offset === place.offset && known.length === length);
       if (!isKnown) throw this.#indexDiffers();
       chunks.push({ id, offset, length, bits: this.#pending.get(place) });
       offset += length;

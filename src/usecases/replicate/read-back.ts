@@ -27,7 +27,10 @@ export interface ReadBackOptions extends CallOptions {
   readonly onRead: (bytes: number) => void;
 }
 
-/** `share` of all packs, 0 to 1, beside those in `stored`. What was checked goes into the ledger of the replica. @throws every error of the replica that is no damage */
+/**
+ * `share` of all packs, 0 to 1, beside those in `stored`. What was checked goes into the ledger of the replica.
+ * @throws every error of the replica that is no damage
+ */
 export async function readBack(
   replica: OpenRepository, stored: readonly StoredPackName[], share: number, findings: FindingList, options: ReadBackOptions,
 ): Promise<ReadBack> {

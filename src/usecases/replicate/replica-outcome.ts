@@ -49,7 +49,9 @@ function outcomeOf(target: ReplicaTarget, { chosen, held, readBacks }: Replicati
 }
 
 /** What is known of replicas only informs: a source that cannot be written is replicated all the same. */
-async function keepRecords({ source, findings, call }: ReplicationRun, targets: readonly ReplicaTarget[], outcomes: readonly ReplicaOutcome[], result: ReplicationResult): Promise<void> {
+async function keepRecords(
+  { source, findings, call }: ReplicationRun, targets: readonly ReplicaTarget[], outcomes: readonly ReplicaOutcome[], result: ReplicationResult,
+): Promise<void> {
   try {
     const earlier = await readReplicaRecords(source, { ...call, onDamagedObject: (name, error) => { findings.warn('replica record', name, error.message); } });
     for (const [i, target] of targets.entries()) {
@@ -81,5 +83,6 @@ function recordOf(
 function errorOf({ status, error, snapshotsMissing }: ReplicaOutcome, at: number): ReplicaError | undefined {
   if (error !== undefined) return { code: error.code, message: error.message, at };
   if (status === 'complete') return undefined;
-  return { code: 'DAMAGE_FOUND', message: snapshotsMissing > 0 ? `${snapshotsMissing} snapshots could not be copied, since they are damaged in the source` : 'What was read back is damaged', at };
+  const message = snapshotsMissing > 0 ? `${snapshotsMissing} snapshots could not be copied, since they are damaged in the source` : 'What was read back is damaged';
+  return { code: 'DAMAGE_FOUND', message, at };
 }

@@ -18,7 +18,9 @@ export async function replicaStatus(repository: OpenRepository, { signal, onEven
   const emit = isolated(onEvent);
   const records = await readReplicaRecords(repository, {
     signal,
-    onDamagedObject: (name, error) => { emit({ type: 'damage-found', finding: { object: 'replica record', name, message: error.message, severity: 'warning', files: [] } }); },
+    onDamagedObject: (name, { message }) => {
+      emit({ type: 'damage-found', finding: { object: 'replica record', name, message, severity: 'warning', files: [] } });
+    },
   });
   if (records.length === 0) return [];
   const { snapshots } = await loadSnapshots(repository, { signal });

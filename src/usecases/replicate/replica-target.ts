@@ -135,7 +135,8 @@ export class ReplicaTarget {
     });
     this.#bytesAtBegin = this.#session.view.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) - this.bytesWritten;
     const { assembler } = this.#session;
-    this.#fillers = { data: new PackFiller(repository, assembler, 'data', COMPRESSION_LEVEL), tree: new PackFiller(repository, assembler, 'tree', COMPRESSION_LEVEL) };
+    const filler = (type: PackType): PackFiller => new PackFiller(repository, assembler, type, COMPRESSION_LEVEL);
+    this.#fillers = { data: filler('data'), tree: filler('tree') };
     this.#whole = await WholePacks.begin(this.#session, {
       dryRun, signal, isSame: this.relation === 'same',
       onTaken: (pack, chunks) => {

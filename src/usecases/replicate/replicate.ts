@@ -30,7 +30,9 @@ const PARALLEL_LOOKS = 8;
 /**
  * @throws every error of the source that is no damage; USAGE; SNAPSHOT_NOT_FOUND; with a single target its error, when it failed
  */
-export async function replicate(source: OpenRepository, places: readonly ReplicaPlace[], options: ReplicateOptions, context: JobContext = {}): Promise<ReplicateReport> {
+export async function replicate(
+  source: OpenRepository, places: readonly ReplicaPlace[], options: ReplicateOptions, context: JobContext = {},
+): Promise<ReplicateReport> {
   if (places.length === 0 || places.length > MAX_TARGETS) throw new SnapError('USAGE', `A replication has 1 to ${MAX_TARGETS} targets, not ${places.length}`);
   const { clock } = source;
   const startedAt = clock.monotonic();
@@ -44,7 +46,9 @@ export async function replicate(source: OpenRepository, places: readonly Replica
   const held = new Map(targets.map(target => [target, chosen.filter(record => target.held.has(firstId(record))).length]));
   await copyMissing(run, targets, chosen, listing, options);
   const readBacks = await readAllBack(run, targets, options);
-  const report = await writeOutcome(run, targets, { options, chosen: chosen.filter(({ id }) => !run.gone.has(id)), held, readBacks, durationMs: () => clock.monotonic() - startedAt });
+  const report = await writeOutcome(run, targets, {
+    options, chosen: chosen.filter(({ id }) => !run.gone.has(id)), held, readBacks, durationMs: () => clock.monotonic() - startedAt,
+  });
   const [only, ...others] = targets;
   if (others.length === 0 && only?.failure !== undefined) throw only.failure;
   return report;
@@ -80,10 +84,13 @@ async function copyMissing(
   const reading = await pin(run, [...missing, ...basesOf(missing, listing.snapshots, targets)], options);
   try {
     const [present, all] = [missing, listing.snapshots].map(records => records.filter(({ id }) => !run.gone.has(id))) as [SnapshotRecord[], SnapshotRecord[]];
-    for (let from = 0; from < present.length; from += SESSION_SNAPSHOTS) await copySome(run, targets, new CopyOrder(reading, present.slice(from, from + SESSION_SNAPSHOTS), all));
+    for (let from = 0; from < present.length; from += SESSION_SNAPSHOTS) {
+      await copySome(run, targets, new CopyOrder(reading, present.slice(from, from + SESSION_SNAPSHOTS), all));
+    }
   } finally {
     const failure = await reading.end();
-    if (failure instanceof SnapError) run.findings.warn('session', run.source.backend.location, `The registration of this run could not be removed: ${failure.message}`);
+    const { location } = run.source.backend;
+    if (failure instanceof SnapError) run.findings.warn('session', location, `The registration of this run could not be removed: ${failure.message}`);
   }
 }
 
@@ -127,7 +134,9 @@ async function copySome(run: ReplicationRun, all: readonly ReplicaTarget[], orde
   }
 }
 
-async function readAllBack(run: ReplicationRun, targets: readonly ReplicaTarget[], { verify, verifyShare, dryRun }: ReplicateOptions): Promise<ReadonlyMap<ReplicaTarget, ReadBack>> {
+async function readAllBack(
+  run: ReplicationRun, targets: readonly ReplicaTarget[], { verify, verifyShare, dryRun }: ReplicateOptions,
+): Promise<ReadonlyMap<ReplicaTarget, ReadBack>> {
   const results = new Map<ReplicaTarget, ReadBack>();
   if (dryRun || (!verify && verifyShare === undefined)) return results;
   run.counters.phase = 'checking';
