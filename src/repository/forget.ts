@@ -11,6 +11,7 @@ import { forgottenName, parseObjectName, PREFIXES, snapshotName } from '../forma
 import { encodeForgotten, type Forgotten } from '../format/tombstone.ts';
 import { isDamage, isUnreadable } from './damage.ts';
 import type { OpenRepository } from './opened-repository.ts';
+import { createSettled } from './settled-write.ts';
 
 export interface ForgetSnapshotOptions extends CallOptions {
   /** The marker carries the record, by which the snapshot can be brought back as long as its data is there. Defaults to false. */
@@ -67,9 +68,9 @@ async function placeMarker(repository: OpenRepository, id: SnapshotId, marker: F
   const { backend, objects } = repository;
   const name = forgottenName(id);
   const bytes = objects.seal(name, OBJECT_TYPES.forgotten, encodeForgotten(marker), { compress: true });
-  if (await backend.createIfAbsent(name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
+  if (await createSettled(backend, name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
   await backend.remove(name, options);
-  if (await backend.createIfAbsent(name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
+  if (await createSettled(backend, name, bytes, options) === 'created' || await isForgotten(repository, id, options)) return;
   throw new SnapError('OBJECT_CONFLICT', `Something that is no marker appears again and again at '${name}'`, {
     hint: 'Somebody else who may write to the storage puts it there; the snapshot was not forgotten', context: { name },
   });

@@ -16,6 +16,7 @@ import { NO_RULES, type KeepRules } from '../../../src/usecases/retention/keep-r
 import { setPinned } from '../../../src/usecases/labels.ts';
 import type { ForgetReport } from '../../../src/usecases/reports.ts';
 import { stats } from '../../../src/usecases/browse/stats.ts';
+import { FaultyBackend } from '../../support/faulty-backend.ts';
 import { backupPath, makeRepository, OWNER, reopen, SMALL_CHUNKS, temporaryDirectory } from '../../support/memory-repository.ts';
 import { readAllSnapshots } from '../../support/read-snapshot.ts';
 import { RecordingBackend } from '../../support/recording-backend.ts';
@@ -289,6 +290,15 @@ describe('a marker', () => {
     const before = await memory.read(forgottenName(id));
     await forgetSnapshot(repository, id, 'second');
     expect(await memory.read(forgottenName(id))).toEqual(before);
+  });
+
+  test('is there when the answer to its write was lost', async () => {
+    const { repository, memory, backUp } = await store();
+    const [id] = [await backUp(), await backUp()];
+    const faulty = new FaultyBackend(memory);
+    faulty.plan({ verb: 'createIfAbsent', effect: 'fail-after' });
+    await forgetSnapshot({ ...repository, backend: faulty }, id, 'lost');
+    expect(await valid(repository)).toHaveLength(1);
   });
 
   test('takes the place of something that only looks like one', async () => {
