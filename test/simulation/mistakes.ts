@@ -62,6 +62,16 @@ async function dawdle(backend: Backend): Promise<void> {
   for (let count = 0; count < 80; count++) await backend.stat('config');
 }
 
+/** A writer that takes long between its last look and its commit, which every writer may. */
+function slowCommits(backend: Backend): Backend {
+  return changed(backend, {
+    createIfAbsent: async (name, bytes) => {
+      if (name.startsWith('snapshots/')) await dawdle(backend);
+      return backend.createIfAbsent(name, bytes);
+    },
+  });
+}
+
 async function* nothing(): AsyncGenerator<StoredObject> {}
 
 /** Names are those of the model where it has the same mistake. */
@@ -128,13 +138,16 @@ export const MISTAKES: Readonly<Record<string, {
   'ignore-sessions': {
     seeds: 80,
     finds: LOSS,
-    mistake: (backend, _, job) => job === 'prune' ? changed(backend, { list: prefix => prefix === 'sessions/' ? nothing() : backend.list(prefix) }) : backend,
+    mistake: (backend, _, job) => {
+      if (job !== 'prune') return isWriter(job) ? slowCommits(backend) : backend;
+      return changed(backend, { list: prefix => prefix === 'sessions/' ? nothing() : backend.list(prefix) });
+    },
   },
   'sessions-before-publish': {
-    seeds: 160,
+    seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => {
-      if (job !== 'prune') return backend;
+      if (job !== 'prune') return isWriter(job) ? slowCommits(backend) : backend;
       const early = new EarlyListings(backend);
       return changed(backend, {
         list: prefix => early.list(prefix),
@@ -151,7 +164,7 @@ export const MISTAKES: Readonly<Record<string, {
     seeds: 80,
     finds: LOSS,
     mistake: (backend, _, job) => {
-      if (job !== 'prune') return backend;
+      if (job !== 'prune') return isWriter(job) ? slowCommits(backend) : backend;
       const early = new EarlyListings(backend);
       let isPublished = false;
       return changed(backend, {
