@@ -12,6 +12,8 @@ export const FAULTS = [
 ] as const;
 export type Fault = typeof FAULTS[number];
 
+const OF_UPLOADS: readonly Fault[] = ['damaged-upload', 'wrong-checksum'];
+
 export interface FaultProxyOptions {
   readonly seed: number;
   /** Requests that are hit, of 100. */
@@ -98,8 +100,11 @@ export class FaultProxy {
     const isHit = this.isOn && before < mostInARow && this.#random.below(100) < percent;
     this.#inARow.set(key, isHit ? before + 1 : 0);
     if (!isHit) return undefined;
-    const fault = faults[this.#random.below(faults.length)]!;
-    return fault === 'damaged-upload' && body.length === 0 ? 'cut-before' : fault;
+    // Of those that fit the request one that struck least, so that none is left out.
+    const fitting = faults.filter(fault => body.length > 0 || !OF_UPLOADS.includes(fault));
+    const least = Math.min(...fitting.map(fault => this.struck[fault]));
+    const next = fitting.filter(fault => this.struck[fault] === least);
+    return next[this.#random.below(next.length)];
   }
 
   #damaged(body: Buffer): Buffer {
