@@ -77,19 +77,20 @@ export class ChunkTranslation {
   /** The same items by the IDs of the target, where their chunks are stored now, or will be. @throws SourceFailure; errors of the target */
   async items(items: readonly ContentItem[]): Promise<ContentItem[]> {
     const translated = new Map<string, ChunkId>();
-    let window: Wanted[] = [];
+    const window = new Map<string, Wanted>();
     let bytes = 0;
     const flush = async (): Promise<void> => {
-      await this.#store(window, (id, to) => { translated.set(chunkIdKey(id), to); });
-      window = [];
+      await this.#store([...window.values()], (id, to) => { translated.set(chunkIdKey(id), to); });
+      window.clear();
       bytes = 0;
     };
     for (const { id, lengthBytes } of items) {
-      if (id === undefined || translated.has(chunkIdKey(id))) continue;
+      const key = id === undefined ? undefined : chunkIdKey(id);
+      if (id === undefined || key === undefined || translated.has(key) || window.has(key)) continue;
       const known = this.known.get(id);
-      if (known !== undefined) translated.set(chunkIdKey(id), known);
+      if (known !== undefined) translated.set(key, known);
       else {
-        window.push({ id, location: await fromSource(() => this.#locate(id, lengthBytes)) });
+        window.set(key, { id, location: await fromSource(() => this.#locate(id, lengthBytes)) });
         bytes += lengthBytes;
       }
       if (bytes >= WINDOW_BYTES) await flush();

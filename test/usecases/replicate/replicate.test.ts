@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { SnapError } from '../../../src/base/errors.ts';
 import type { MemoryBackend } from '../../../src/backend/memory.ts';
@@ -7,7 +9,7 @@ import { readReplicaRecords } from '../../../src/repository/replicas.ts';
 import { loadSnapshots } from '../../../src/repository/snapshots.ts';
 import { RecordingBackend } from '../../support/recording-backend.ts';
 import { systemClock } from '../../../src/base/ambient.ts';
-import { memoryBackend, reopen } from '../../support/memory-repository.ts';
+import { backupPath, makeRepository, memoryBackend, reopen, temporaryDirectory } from '../../support/memory-repository.ts';
 import { namesBelow, packBytes, runPrune, storedGenerations } from '../../support/prune-jobs.ts';
 import { verifyData } from '../../support/repair-jobs.ts';
 import { contentsByFirst, EVERYTHING, makeReplica, runReplicate, type ReplicaKind } from '../../support/replicate-jobs.ts';
@@ -21,6 +23,16 @@ describe.each<ReplicaKind>(['same', 'shared', 'foreign'])('a replica with %s key
     expect(await contentsByFirst(store)).toEqual(contents);
     expect((await verifyData(await reopen(store))).findings).toEqual([]);
     expect(await namesBelow(store, PREFIXES.sessions)).toEqual([]);
+  });
+
+  test('gets content that many files of a folder share only once', async () => {
+    const source = await makeRepository(memoryBackend());
+    const folder = temporaryDirectory();
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(folder, name), 'the same in each of them');
+    await backupPath(source, folder);
+    const store = memoryBackend();
+    await runReplicate(source, [await makeReplica(source, kind, store)]);
+    expect((await verifyData(await reopen(store))).findings).toEqual([]);
   });
 
   test('gets only what is new the next time, and nothing the time after that', async () => {
