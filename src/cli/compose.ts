@@ -1,6 +1,6 @@
 /** The one place where ports meet their adapters. Everything that is opened here is closed here, also after a failure. */
 import { readlinkSync } from 'node:fs';
-import { availableParallelism, homedir, platform } from 'node:os';
+import { homedir, platform } from 'node:os';
 import { join } from 'node:path';
 import { systemClock, systemRandom } from '../base/ambient.ts';
 import { utf8, type Bytes } from '../base/bytes.ts';
@@ -14,9 +14,6 @@ import { TransferLimits } from '../backend/transfer-limits.ts';
 import { cacheDirectory, cacheFolderFor, listCaches, removeCache, type CacheFolder, type CachePosition } from '../cache/cache-directory.ts';
 import { withoutMemory } from '../cache/without-memory.ts';
 import type { Cache } from '../cache/cache.ts';
-import type { Engine } from '../engine/engine.ts';
-import { JOBS_PER_WORKER } from '../engine/messages.ts';
-import { createPoolEngine } from '../engine/pool-engine.ts';
 import { parseHostId, type RepositoryId } from '../format/ids.ts';
 import { createFastKernel } from '../kernel/fast.ts';
 import { openRepository, readConfigBytes } from '../repository/open-repository.ts';
@@ -25,7 +22,6 @@ import type { SnapshotRecord } from '../repository/snapshots.ts';
 import type { SessionOwner } from '../repository/registration.ts';
 import { resolvePath } from '../sources/raw-path.ts';
 import type { JobContext } from '../usecases/events.ts';
-import type { EngineFactory } from '../usecases/ingest-engine.ts';
 import type { PruneOptions } from '../usecases/prune/prune.ts';
 import type { FlagSet } from './flag.ts';
 import { hostIdentity } from './host-identity.ts';
@@ -40,9 +36,6 @@ export type { OpenRepository, SnapshotRecord };
 
 /** What of a verb's context decides about adapters. */
 export type Surroundings = Pick<VerbContext<FlagSet>, 'globals' | 'credentialOrigin' | 'terminal' | 'signal' | 'environment'>;
-
-/** More threads than this wait for storage and memory, not for a processor. */
-const MAX_DEFAULT_THREADS = 8;
 
 /** Kernel, clock and chance for everything below. */
 export function newEnvironment(): Environment {
@@ -210,29 +203,6 @@ export async function withOtherRepository<T>(
     });
     return closing({ close: () => repository.cache.close() }, () => work(repository));
   });
-}
-
-/** Engines on worker threads, one per processor unless told otherwise. */
-export function engineFactory(threads: number | undefined): EngineFactory {
-  const workers = threads ?? Math.min(MAX_DEFAULT_THREADS, availableParallelism());
-  const open = (): Engine => createPoolEngine({ workers, openPacks: workers === 1 ? 2 : 1, workerUrl: new URL('../engine/worker.js', import.meta.url) });
-  return { capacity: workers * JOBS_PER_WORKER, open };
-}
-
-/** The same, with threads that can be started ahead, while the password is stretched; whoever made it closes it. */
-export function enginesAhead(threads: number | undefined): EngineFactory & { start(): void; close(): Promise<void> } {
-  const { capacity, open } = engineFactory(threads);
-  let spare: Engine | undefined;
-  return {
-    capacity,
-    start: () => { spare ??= open(); },
-    open: () => {
-      const engine = spare ?? open();
-      spare = undefined;
-      return engine;
-    },
-    close: async () => { await spare?.close(); },
-  };
 }
 
 /** As a snapshot of this machine would name the path; links are not followed. */

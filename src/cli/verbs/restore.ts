@@ -1,7 +1,8 @@
 import { utf8, type Bytes } from '../../base/bytes.ts';
 import { SnapError } from '../../base/errors.ts';
 import type { RestoreOptions } from '../../usecases/restore/restore-options.ts';
-import { absolutePath, enginesAhead, sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
+import { absolutePath, sessionOwner, withRepository, type SnapshotRecord } from '../compose.ts';
+import { enginesAhead } from '../compose-engines.ts';
 import { filesTarget, pathMatcher } from '../compose-files.ts';
 import type { RESTORE_FLAGS } from '../flags.ts';
 import { runJob } from '../job.ts';
