@@ -9,7 +9,7 @@ import { Workplace } from './cli.ts';
 const DEATHS = {
   'ends the thread': 'process.exit(7);',
   'runs out of memory': 'for (const all = []; ; ) all.push(new Array(100_000).fill(0.5));',
-  'throws where nobody catches': "setImmediate(() => { throw new Error('odd'); });",
+  'throws where nobody catches': "queueMicrotask(() => { throw new Error('odd'); });",
 };
 
 let place: Workplace;

@@ -12,7 +12,7 @@ import { AZURITE_ACCOUNT, AZURITE_KEY, AzuriteServer } from '../support/azurite-
 
 let azurite: AzuriteServer;
 beforeAll(async () => { azurite = await AzuriteServer.start(); }, 900_000);
-afterAll(() => azurite?.stop());
+afterAll(() => azurite?.stop(), 60_000);
 
 const open = (prefix: string, settings: AzureSettings = {}): AzureBackend => new AzureBackend(
   parseLocation(`azure:${AZURITE_ACCOUNT}/container/${prefix}`) as AzureLocation, systemClock, { endpoint: azurite.endpoint, accountKey: new Secret(AZURITE_KEY), ...settings });

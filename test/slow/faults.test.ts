@@ -11,7 +11,9 @@ import { SeededRandom } from '../support/seeded-random.ts';
 import { SshServer } from '../support/ssh-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
-const seeds = Array.from({ length: 2 * Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1) }, (_, i) => 100 + i);
+/** Rounds of commands in a drill: few unless SNAP_SLOW_ROUNDS asks for more. */
+const DEPTH = Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1) > 1 ? 3 : 1;
+const seeds = Array.from({ length: Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1) }, (_, i) => 100 + i);
 const credentials = (accessKeyId: string, secretAccessKey: string): Record<string, string> => ({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_CONFIG_FILE: '/nonexistent' });
 
 describe('a strict S3 server', () => {
@@ -21,7 +23,7 @@ describe('a strict S3 server', () => {
     const proxy = await FaultProxy.start(fake.endpoint, { seed, percent: 25 });
     onTestFinished(() => proxy.close());
     const harm = { set: (isOn: boolean) => { proxy.isOn = isOn; } };
-    await faultDrill('s3://bucket/drill', harm, { seed, rounds: 4, env: { ...credentials('fake-key', 'fake-secret'), AWS_ENDPOINT_URL: proxy.endpoint }, mustSucceed: true });
+    await faultDrill('s3://bucket/drill', harm, { seed, rounds: 2 * DEPTH, env: { ...credentials('fake-key', 'fake-secret'), AWS_ENDPOINT_URL: proxy.endpoint }, mustSucceed: true });
     for (const fault of FAULTS) expect([fault, proxy.struck[fault] > 0]).toEqual([fault, true]);
   });
   test.each(seeds)('that refuses all writes after some of them, as seed %d says', { timeout: 900_000 }, async seed => {
@@ -31,7 +33,7 @@ describe('a strict S3 server', () => {
     let left = Number.POSITIVE_INFINITY;
     fake.denies = operation => (operation === 'PUT' || operation === 'DELETE') && --left < 0;
     const harm = { set: (isOn: boolean) => { left = isOn ? random.below(8) : Number.POSITIVE_INFINITY; } };
-    await faultDrill('s3://bucket/drill', harm, { seed, rounds: 6, env: { ...credentials('fake-key', 'fake-secret'), AWS_ENDPOINT_URL: fake.endpoint }, mustSucceed: false });
+    await faultDrill('s3://bucket/drill', harm, { seed, rounds: 2 * DEPTH, env: { ...credentials('fake-key', 'fake-secret'), AWS_ENDPOINT_URL: fake.endpoint }, mustSucceed: false });
   });
 });
 
@@ -47,7 +49,7 @@ describe('Ceph', () => {
     const harm = { set: (isOn: boolean) => { proxy.isOn = isOn; } };
     const env = { ...credentials(ceph.accessKeyId, ceph.secretAccessKey), AWS_ENDPOINT_URL: proxy.endpoint };
     proxy.isOn = false;
-    await faultDrill(`s3://drill-${seed}/drill`, harm, { seed, rounds: 3, env, mustSucceed: true });
+    await faultDrill(`s3://drill-${seed}/drill`, harm, { seed, rounds: DEPTH, env, mustSucceed: true });
     expect(proxy.total).toBeGreaterThan(10);
   });
 });
@@ -64,6 +66,6 @@ describe('an SSH server', () => {
     const random = new SeededRandom(seed);
     // The greeting and the keys of SSH take about 5 kB.
     const harm = { set: (isOn: boolean) => { proxy.cutAfter(isOn ? 5_000 + random.below(random.below(2) === 0 ? 40_000 : 3_000_000) : Number.POSITIVE_INFINITY); } };
-    await faultDrill(server.location(`drill-${seed}`, proxy.port), harm, { seed, rounds: 3, env: { HOME: server.home }, mustSucceed: true });
+    await faultDrill(server.location(`drill-${seed}`, proxy.port), harm, { seed, rounds: DEPTH, env: { HOME: server.home }, mustSucceed: true });
   });
 });

@@ -79,7 +79,7 @@ export class RelatedCopy {
     return walked;
   }
 
-  /** False: something is lost or has moved. */
+  /** False: something is lost, or has moved. */
   async #copyPending(pending: Pending): Promise<boolean> {
     this.#run.counters.phase = 'writing';
     const { reading } = this.#order;
@@ -96,7 +96,8 @@ export class RelatedCopy {
   async #copyPack(number: PackNumber, pending: Pending): Promise<'vanished' | undefined> {
     const { call, source } = this.#run;
     throwIfAborted(call.signal);
-    const record = source.cache.chunks.pack(number)!;
+    const record = source.cache.chunks.pack(number);
+    if (record === undefined) return 'vanished'; // another look at the source, since this was planned, found it gone
     const copy = new PackCopy(this.#order.reading, record, pending, this.#targets, {
       ...call,
       onRead: bytes => { this.#run.countRead(bytes); },
