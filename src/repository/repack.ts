@@ -17,14 +17,14 @@ import { CHUNK_ID_BYTES, type SessionId } from '../format/ids.ts';
 import { packName, type PackType } from '../format/object-names.ts';
 import { firstChunks, indexFrames, TABLE_CHUNK_BYTES, tableFrameAt, type PackTable, type TableFrame } from '../format/pack-table.ts';
 import { isUnreadable } from './damage.ts';
+import { frameRuns } from './frame-runs.ts';
 import { IndexWriter } from './index-writer.ts';
 import type { OpenRepository } from './opened-repository.ts';
 import { PackAssembler, type PackWritten } from './pack-assembler.ts';
 import { readPackTable } from './pack-tables.ts';
 import { PackFiller } from './pack-filler.ts';
 
-/** Frames between wanted ones are read with them when the gap is at most this; one read is at most so long, unless one frame is longer. */
-const MAX_GAP_BYTES = MiB / 2;
+/** One read is at most so long, unless one frame is longer. */
 const MAX_READ_BYTES = 4 * MiB;
 /** Only chunks from frames that lose some of them are compressed again; a little better than new data, since they have stayed so long. */
 const COMPRESSION_LEVEL = 3;
@@ -209,17 +209,5 @@ class PackMove {
 function runsOf(table: PackTable, live: Uint32Array): Frame[][] {
   const frames = Array.from({ length: table.frameCount }, (_, number): Frame => ({ ...tableFrameAt(table, number), number }))
     .filter(({ number }) => live[number]! > 0).sort((a, b) => a.offset - b.offset);
-  const runs: Frame[][] = [];
-  let start = 0;
-  let end = 0;
-  for (const frame of frames) {
-    const frameEnd = frame.offset + frame.storedLength;
-    if (runs.length > 0 && frame.offset <= end + MAX_GAP_BYTES && frameEnd - start <= MAX_READ_BYTES) runs.at(-1)!.push(frame);
-    else {
-      runs.push([frame]);
-      start = frame.offset;
-    }
-    end = frameEnd;
-  }
-  return runs;
+  return frameRuns(frames, MAX_READ_BYTES);
 }

@@ -10,6 +10,7 @@ import { SnapError } from '../../base/errors.ts';
 import { releaseMemory } from '../../base/release-memory.ts';
 import { MiB } from '../../base/units.ts';
 import type { PackRecord } from '../../cache/cache.ts';
+import { frameRuns } from '../../repository/frame-runs.ts';
 import { findPackFault } from '../../repository/pack-verification.ts';
 import { eitherEnd, readPackTable, tableOptions } from '../../repository/pack-tables.ts';
 import { corrupt } from '../../format/decode-error.ts';
@@ -25,8 +26,7 @@ import type { ReadingSession } from '../../repository/reading-session.ts';
 import type { Pending } from './need-walk.ts';
 import type { ReplicaTarget } from './replica-target.ts';
 
-/** Frames between wanted ones are read with them when the gap is at most this; one read is at most so long, unless one frame is longer. */
-const MAX_GAP_BYTES = MiB / 2;
+/** One read is at most so long, unless one frame is longer. */
 const MAX_READ_BYTES = 8 * MiB;
 const LEAST_SHARE = 0.5;
 
@@ -122,7 +122,7 @@ export class PackCopy {
     const { kernel, keys, backend } = repository;
     const cipher = new FrameCipher(kernel.createAead(table.suite, keys.packKeys(table).frameKey), encodeFramePrefix(table, keys.repositoryId));
     const hasher = table.type === 'data' ? kernel.createHasher(keys.content.idKeyData) : keys.treeHasher;
-    for (const run of runsOf(frames)) {
+    for (const run of frameRuns(frames, MAX_READ_BYTES)) {
       const start = whole === undefined ? run[0]!.offset : 0;
       const length = run.at(-1)!.offset + run.at(-1)!.storedLength - start;
       const stored = whole ?? await backend.read(packName(this.#record.type, this.#record.id), { offset: start, length }, this.#options);
@@ -237,21 +237,4 @@ function storedContentBytes(table: PackTable): number {
 /** Share of the chunks of a frame that a target lacks. */
 function wantedShare({ chunks, wholeBits }: WantedFrame, bit: number): number {
   return (wholeBits & bit) !== 0 ? 1 : chunks.filter(({ bits }) => (bits & bit) !== 0).length / chunks.length;
-}
-
-/** Neighbours together. */
-function runsOf(frames: readonly WantedFrame[]): WantedFrame[][] {
-  const runs: WantedFrame[][] = [];
-  let start = 0;
-  let end = 0;
-  for (const frame of frames) {
-    const frameEnd = frame.offset + frame.storedLength;
-    if (runs.length > 0 && frame.offset <= end + MAX_GAP_BYTES && frameEnd - start <= MAX_READ_BYTES) runs.at(-1)!.push(frame);
-    else {
-      runs.push([frame]);
-      start = frame.offset;
-    }
-    end = frameEnd;
-  }
-  return runs;
 }
