@@ -48,5 +48,8 @@ export function changeFiles(tree: MemoryTree, random: SeededRandom): void {
     const parts = Array.from({ length: 1 + random.below(3) }, () => blocks[random.below(BLOCKS)]!);
     tree.write(`data/d${random.below(3)}/f${random.below(6)}`, new Uint8Array(Buffer.concat(parts)));
   }
-  if (random.oneIn(3)) tree.remove(`data/d${random.below(3)}/f${random.below(6)}`);
+  if (!random.oneIn(3)) return;
+  const path = `data/d${random.below(3)}/f${random.below(6)}`;
+  // One file stays: a backup of an empty source is refused, and none here may be.
+  if ([...tree.contents().keys()].some(other => other !== path)) tree.remove(path);
 }

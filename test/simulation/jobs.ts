@@ -71,7 +71,7 @@ const WORK: Record<Job, (run: Run) => Promise<string>> = {
     const source = openFileTree([utf8('/data')], { cwd: utf8('/'), native: host.tree.native() });
     const { snapshotId, status } = await backup(repository, source, {
       engines: enginesOf(run), owner: run.owner, kind: random.oneIn(4) ? 'full' : 'incremental', series: host.name, tags: [], dryRun: false,
-      skipIfUnchanged: random.oneIn(3), allowEmpty: true, ignoreInode: false, compressionLevel: 1, grouping: true,
+      skipIfUnchanged: random.oneIn(3), allowEmpty: false, ignoreInode: false, compressionLevel: 1, grouping: true,
     });
     if (status !== 'complete' && process.met.size === 0) throw new BrokenPromise('A backup without faults had problems');
     if (snapshotId === undefined) return 'nothing to save';

@@ -83,7 +83,7 @@ export const MISTAKES: Readonly<Record<string, {
   readonly mistake: Mistake;
 }>> = {
   'gc-before-session': {
-    seeds: 80,
+    seeds: 40,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (!isWriter(job)) return backend;
@@ -100,7 +100,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'ignore-condemned': {
-    seeds: 80,
+    seeds: 40,
     finds: LOSS,
     mistake: (backend, _, job) => isWriter(job) ? changed(backend, { list: prefix => prefix === 'gc/' ? nothing() : backend.list(prefix) }) : backend,
   },
@@ -136,7 +136,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'ignore-sessions': {
-    seeds: 80,
+    seeds: 40,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return isWriter(job) ? slowCommits(backend) : backend;
@@ -161,7 +161,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'relist-before-resolve': {
-    seeds: 80,
+    seeds: 40,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return isWriter(job) ? slowCommits(backend) : backend;
@@ -182,7 +182,7 @@ export const MISTAKES: Readonly<Record<string, {
     },
   },
   'no-second-listing': {
-    seeds: 80,
+    seeds: 40,
     finds: LOSS,
     mistake: (backend, _, job) => {
       if (job !== 'prune') return backend;

@@ -11,9 +11,11 @@ import { SeededRandom } from '../support/seeded-random.ts';
 import { SshServer } from '../support/ssh-server.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
 
-/** Rounds of commands in a drill: few unless SNAP_SLOW_ROUNDS asks for more. */
-const DEPTH = Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1) > 1 ? 3 : 1;
-const seeds = Array.from({ length: Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1) }, (_, i) => 100 + i);
+const ROUNDS = Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1);
+/** The short form has one seed and few rounds of commands in each drill. */
+const IS_LONG = ROUNDS > 1;
+const DEPTH = IS_LONG ? 3 : 1;
+const seeds = Array.from({ length: IS_LONG ? 2 * ROUNDS : 1 }, (_, i) => 100 + i);
 const credentials = (accessKeyId: string, secretAccessKey: string): Record<string, string> => ({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey, AWS_CONFIG_FILE: '/nonexistent' });
 
 describe('a strict S3 server', () => {

@@ -13,7 +13,8 @@ import { temporaryDirectory } from '../support/memory-repository.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { jsonLines, reportedSnapshot, snap, type CliOptions, type CliResult } from '../support/snap-cli.ts';
 
-const RUN_MS = 6_000 * Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1);
+const ROUNDS = Number(process.env['SNAP_SLOW_ROUNDS'] ?? 1);
+const RUN_MS = ROUNDS > 1 ? 15_000 * ROUNDS : 6_000;
 const SEED = Number(process.env['SNAP_SLOW_SEED'] ?? 1);
 
 type Manifest = ReadonlyMap<string, string>;

@@ -1,6 +1,6 @@
 /** Runs the built command line as its user would. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +10,6 @@ if (!existsSync(MAIN)) throw new Error('dist is missing: run `npm run build` fir
 
 /** What a run keeps in its home folder, such as the ID of this installation, goes here. */
 const HOME = mkdtempSync(join(tmpdir(), 'snap-home-'));
-/** The default, since stretching a password takes longer than all the rest of most commands. */
-const KEY_FILE = join(HOME, 'key');
-writeFileSync(KEY_FILE, '5e'.repeat(32));
 process.once('exit', () => { rmSync(HOME, { recursive: true, force: true }); });
 
 export interface CliResult {
@@ -26,7 +23,6 @@ export interface CliResult {
 export interface CliOptions {
   readonly repository?: string;
   readonly cache?: string;
-  /** Default: none, but a key file. */
   readonly password?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string | Uint8Array;
@@ -38,12 +34,12 @@ export interface CliOptions {
 }
 
 export function snap(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
-  const { repository, cache, password, env = {}, under = [] } = options;
+  const { repository, cache, password = 'correct horse', env = {}, under = [] } = options;
   const [command, ...rest] = [...under, process.execPath, MAIN, ...args];
   const child = spawn(command!, rest, {
     cwd: options.cwd,
     env: {
-      PATH: process.env['PATH'], HOME, LANG: 'C.UTF-8', ...password === undefined ? { SNAP_KEY_FILE: KEY_FILE } : { SNAP_PASSWORD: password },
+      PATH: process.env['PATH'], HOME, LANG: 'C.UTF-8', SNAP_PASSWORD: password,
       ...(repository === undefined ? {} : { SNAP_REPOSITORY: repository }), ...(cache === undefined ? {} : { SNAP_CACHE_DIR: cache }), ...env,
     },
     stdio: ['pipe', 'pipe', 'pipe'],
